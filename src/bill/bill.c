@@ -36,6 +36,12 @@ struct text bill_contract(const struct catalog *catalog, const struct accounts *
     return view == NONE ? TEXT("") : catalog->contracts[accounts->views[view].contract].id;
 }
 
+/* Each component of a price has the row; its events are counted on the line of the first. */
+static inline uint64_t events_of(const struct charge *charge)
+{
+    return charge->is_copy ? 0 : charge->events;
+}
+
 static void fill_line(struct arena *arena, const struct pricing *pricing,
                       const struct charge *charge, struct line *line)
 {
@@ -78,7 +84,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->exact = charge->amount;
     line->amount = DEC_ZERO;
     line->list = charge->list;
-    line->events = charge->events;
+    line->events = events_of(charge);
     line->print = 0;
     __builtin_prefetch(line->sku.at); /* names lie all over the catalog: for the id */
     __builtin_prefetch(line->price.at);
@@ -418,7 +424,7 @@ static enum status add_charge(const struct charge *charge, const struct dec *eff
     if (status != OK) {
         return fail_line(line, status, err);
     }
-    line->events += charge->events;
+    line->events += events_of(charge);
     line->print += print;
     return OK;
 }
@@ -481,6 +487,41 @@ static uint32_t find_lines(struct arena *arena, const struct pricing *pricing,
     return line_count;
 }
 
+/* Of a view by source: what several charges of the source were for may be one line here, and the
+ * row that is behind all of them counts once. */
+static void add_prints_once(struct arena *arena, const struct usage_row *rows,
+                            const struct priced *priced, const struct sort_key *order,
+                            uint32_t count, const struct line_table *table, struct bill *bill)
+{
+    struct arena_mark mark = arena_mark(arena);
+    uint32_t pair_count = 0;
+    struct sort_key *pairs = NULL;
+    for (int pass = 0; pass < 2; pass++) {
+        pairs = pass == 0 ? NULL : arena_alloc(arena, (pair_count + 1) * sizeof *pairs);
+        pair_count = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            const uint32_t i = (uint32_t)order[k].low;
+            const struct charge *charge = &priced->charges[i];
+            const uint32_t row_count = charge->merged ? charge->merged->row_count : 1;
+            for (uint32_t r = 0; charge->row != NONE && charge->of == NONE && r < row_count; r++) {
+                if (pairs) {
+                    uint64_t line = table->lines ? table->lines[i] : k;
+                    uint64_t row = charge->merged ? charge->merged->rows[r] : charge->row;
+                    pairs[pair_count] = (struct sort_key){line << 32 | row, pair_count};
+                }
+                pair_count++;
+            }
+        }
+    }
+    (void)sort_keys(arena, pairs, pair_count);
+    for (uint32_t k = 0; k < pair_count; k++) {
+        if (k == 0 || pairs[k - 1].high != pairs[k].high) {
+            bill->lines[pairs[k].high >> 32].print += rows[(uint32_t)pairs[k].high].total.print;
+        }
+    }
+    arena_rewind(arena, mark);
+}
+
 static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
                                  const struct usage_row *rows, uint32_t row_count,
                                  const struct priced *priced, struct bill *bill, struct error *err)
@@ -500,14 +541,19 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     }
     bill->line_capacity = line_count + 1; /* the rounding line */
     bill->lines = arena_alloc(arena, bill->line_capacity * sizeof *bill->lines);
+    uint32_t last_row = NONE, last_number = NONE;
     for (uint32_t k = 0; k < count; k++) {
         uint32_t i = (uint32_t)order[k].low, number = table.lines ? table.lines[i] : k;
         const struct charge *charge = &priced->charges[i];
         const struct dec *effective = priced_effective(priced, i);
         uint64_t print = 0;
-        if (charge->row != NONE && charge->of == NONE) {
+        if (charge->row != NONE && charge->of == NONE && pricing->source_count == 0) {
             assert(charge->row < row_count);
             print = charge->merged ? charge->merged->print : rows[charge->row].total.print;
+            /* Parts of a row that cost the same, such as in and behind a last tier of 0. */
+            print = charge->row == last_row && number == last_number ? 0 : print;
+            last_row = charge->row;
+            last_number = number;
         }
         struct line *line = &bill->lines[number];
         if (number < bill->line_count) {
@@ -518,6 +564,9 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         fill_line(arena, pricing, charge, line);
         line->print = print;
         TRY(add_effective(arena, line, effective, err));
+    }
+    if (pricing->source_count > 0) {
+        add_prints_once(arena, rows, priced, order, count, &table, bill);
     }
     return table.lines ? merge_lines(arena, bill, err) : OK;
 }

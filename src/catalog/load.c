@@ -502,6 +502,12 @@ static void load_products(struct loader *loader, struct section section)
     for (uint32_t i = 0; i < section.count; i++) {
         const struct yaml_node *node = section.items[i];
         products[i] = (struct product){node->key, node->key};
+        if (text_equal(node->key, TEXT("(rounding)")) ||
+            text_equal(node->key, TEXT("(no product)"))) { /* engine/report.c */
+            complain(loader->complaints, yaml_key_place(node), "BAD_NAME", NO_HINT,
+                     "a product is called %.*s, as summaries call what is of none",
+                     TEXT_ARG(node->key));
+        }
         if (!want_kind(loader, node, YAML_MAP)) {
             continue;
         }

@@ -336,6 +336,17 @@ static bool is_of_folder(const char **moved, const char *folder)
     return is_own;
 }
 
+/* The `=` behind OLD, with which the path begins; of several the last, since a path may have some
+ * itself: dt=2026-10-01/=archive/.  NULL: it begins otherwise. */
+static const char *end_of_old(const char *moved, const char *path)
+{
+    const char *end = NULL;
+    for (const char *at = strchr(moved, '='); at && at[1]; at = strchr(at + 1, '=')) {
+        end = strncmp(path, moved, (size_t)(at - moved)) == 0 ? at : end;
+    }
+    return end;
+}
+
 /* Where a file lies that run.json names: --moved OLD=NEW replaces the beginning of its path, and
  * FOLDER:OLD=NEW only that of a run, which comes first.  Two runs may both have read a path that
  * was another file each time, such as standard input. */
@@ -345,10 +356,9 @@ static const char *find_moved(struct correct *c, const struct closed *closed, co
     for (size_t i = 0; i < c->options->moved.count; i++) {
         const char *moved = c->options->moved.items[i];
         bool is_own = is_of_folder(&moved, closed->path);
-        const char *equal = strchr(moved, '=');
-        size_t size = equal ? (size_t)(equal - moved) : 0;
-        if (equal && (is_own || found == path) && strncmp(path, moved, size) == 0) {
-            found = text_format(c->arena, "%s%s", equal + 1, path + size).at;
+        const char *equal = end_of_old(moved, path);
+        if (equal && (is_own || found == path)) {
+            found = text_format(c->arena, "%s%s", equal + 1, path + (equal - moved)).at;
             if (is_own) {
                 return found;
             }
@@ -401,7 +411,7 @@ static enum status check_is_there(struct correct *c, const struct known_file *fi
     bool is_of_several = is_pipe && c->options->closed.count > 1;
     return fail_hint(c->err,
                      "a correction reads them again: say where they are with --moved %s%s%s=FILE",
-                     is_of_several ? file->folder : "", is_of_several ? ":" : "", file->path);
+                     is_of_several ? file->folder : "", is_of_several ? ":" : "", file->recorded);
 }
 
 static enum status add_known(struct correct *c, const struct closed *closed, yyjson_val *item,

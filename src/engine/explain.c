@@ -42,30 +42,58 @@ struct candidates {
     uint64_t count;
 };
 
+static void add_candidate(struct buffer *out, const struct line *line, struct text bill)
+{
+    char id[33];
+    hash128_format(line->id, id);
+    buffer_format(out, "%s  ", id);
+    add_shown(out, bill);
+    buffer_add_text(out, TEXT("  "));
+    add_shown(out, line->account);
+    buffer_add_text(out, TEXT("  "));
+    add_shown(out, line->sku);
+    buffer_add_char(out, ' ');
+    add_shown(out, line->dimensions);
+    buffer_format(out, "%s%.*s ", line->dimensions.size > 0 ? " " : "", TEXT_ARG(line->kind));
+    add_decimal(out, line->amount);
+    buffer_add_char(out, '\n');
+}
+
+static void add_candidate_json(struct buffer *out, const struct line *line, struct text bill)
+{
+    char id[33];
+    hash128_format(line->id, id);
+    buffer_add_text(out, out->at[out->size - 1] == '[' ? TEXT("\n{") : TEXT(",\n{"));
+    add_json_text(out, "line", (struct text){id, 32});
+    add_json_text(out, "bill", bill);
+    add_json_text(out, "account", line->account);
+    add_json_text(out, "sku", line->sku);
+    add_json_text(out, "dimensions", line->dimensions);
+    add_json_text(out, "kind", line->kind);
+    add_json_decimal(out, "amount", line->amount);
+    buffer_add_char(out, '}');
+}
+
 static enum status fail_ambiguous(struct explain *x, const char *prefix,
                                   const struct candidates *candidates)
 {
+    const bool is_json = x->form == FARTHING_JSON;
     struct buffer out;
     buffer_init(&out, &x->scratch, 1024);
+    buffer_add_text(&out, is_json ? TEXT("{\"lines\":[") : TEXT(""));
     for (uint64_t i = 0; i < candidates->count && i < CANDIDATES_MAX; i++) {
         struct line line;
         struct text bill;
         TRY(parse_line(&x->scratch, candidates->rows[i], &line, &bill, x->err));
-        char id[33];
-        hash128_format(line.id, id);
-        buffer_format(&out, "%s  ", id);
-        add_shown(&out, bill);
-        buffer_add_text(&out, TEXT("  "));
-        add_shown(&out, line.account);
-        buffer_add_text(&out, TEXT("  "));
-        add_shown(&out, line.sku);
-        buffer_add_char(&out, ' ');
-        add_shown(&out, line.dimensions);
-        buffer_format(&out, "%s%.*s ", line.dimensions.size > 0 ? " " : "", TEXT_ARG(line.kind));
-        add_decimal(&out, line.amount);
-        buffer_add_char(&out, '\n');
+        if (is_json) {
+            add_candidate_json(&out, &line, bill);
+        } else {
+            add_candidate(&out, &line, bill);
+        }
     }
-    if (candidates->count > CANDIDATES_MAX) {
+    if (is_json) {
+        buffer_format(&out, "],\"count\":%llu}\n", (unsigned long long)candidates->count);
+    } else if (candidates->count > CANDIDATES_MAX) {
         buffer_format(&out, "... and %llu more\n",
                       (unsigned long long)(candidates->count - CANDIDATES_MAX));
     }
@@ -173,10 +201,23 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         x->inputs.period = text_format(arena, "%s/%s", from, to).at;
     }
     if (x->inputs.catalog.count == 0) {
-        (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog", x->folder.path);
-        return fail_hint(x->err, "give it with --catalog");
+        (void)fail(x->err, ERR_INPUT,
+                   yyjson_is_obj(run) ? "%s: run.json does not name the catalog"
+                                      : "%s: there is no run.json, or it is damaged",
+                   x->folder.path);
+        return fail_hint(x->err, "give the catalog with --catalog, and what else the run was given");
     }
     return OK;
+}
+
+/* A line of a bill must come out again.  One of a correction is a difference to what is not here,
+ * and any would do: so nothing else tells that it, or the usage behind it, was edited. */
+static enum status check_files(struct explain *x)
+{
+    yyjson_val *run;
+    TRY(folder_run(&x->folder, &run, x->err));
+    TRY(folder_check(&x->folder, run, "lines.csv", x->err));
+    return folder_check(&x->folder, run, "usage.csv", x->err);
 }
 
 enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given)
@@ -191,6 +232,7 @@ enum status explain_find(struct explain *x, const char *prefix, const struct far
                     TEXT_ARG(bill));
     }
     x->is_correction = text_equal(x->head.kind, TEXT("correction"));
+    TRY(x->is_correction ? check_files(x) : OK);
     return find_inputs(x, given);
 }
 
@@ -644,7 +686,7 @@ static void mark_rows_of_sum(struct explain *x, bool *is_row)
         }
         if (passes && !is_row[charge->row]) {
             if (count++ == ROWS_MAX) {
-                x->has_more_held = true;
+                x->held_against.has_more = true;
                 return;
             }
             is_row[charge->row] = true;
@@ -749,8 +791,11 @@ enum farthing_status farthing_explain(struct farthing *farthing, const char *out
         return handle_no_memory(farthing);
     }
     *run = (struct run){.env = env, .config = &farthing->config, .err = &farthing->err};
-    struct explain x = {
-        .farthing = farthing, .err = &farthing->err, .run = run, .sink = {write, context}};
+    struct explain x = {.farthing = farthing,
+                        .err = &farthing->err,
+                        .run = run,
+                        .form = form,
+                        .sink = {write, context}};
     struct arena *arenas[] = {&run->arena,      &run->series_arena, &x.scratch,
                               &x.decoder_arena, &x.meter_arena,     &x.segment_arena};
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {

@@ -17,14 +17,22 @@
 #include "engine/run.h"
 #include "render/table.h"
 
-/* What one step did for the line in one bucket. */
-enum { HELD_AGAINST_MAX = 10 };
+/* Other lines of the bill that are told of, each once, in the order in which they are met. */
+enum { LINES_TOLD_MAX = 10 };
+struct told_lines {
+    struct hash128 ids[LINES_TOLD_MAX];
+    uint32_t lines[LINES_TOLD_MAX]; /* in the bill */
+    uint32_t count;
+    bool has_more;
+};
 
+/* What one step did for the line in one bucket. */
 struct explained_step {
     const struct step *step;
     struct text bucket; /* empty: each row alone */
     struct period turn;
     bool is_whole;                /* the bucket as a whole, with what other lines brought */
+    bool is_shared;               /* what is told of F is a share of the bucket's */
     uint64_t count;               /* of rows or charges */
     struct dec before, after;     /* position at the first, behind the last */
     struct dec f_before, f_after; /* F there */
@@ -37,6 +45,10 @@ struct explained_step {
     const struct text *grant;      /* of a credit; NULL */
     struct text formula;           /* with the values of the first row */
     const struct place *row_place; /* of a table, for the first row; NULL */
+    bool has_other_rates;          /* among the rows: than the first one's */
+    struct told_lines held_against; /* of a bucket as a whole: what came to it */
+    bool has_worth;
+    struct dec worth; /* of units off, or beyond a promise: what they come to */
 };
 
 /* A usage row and what the line takes of it. */
@@ -71,6 +83,7 @@ struct explain {
     struct error *err;
     struct run *run;             /* of its parts what loading sets */
     struct farthing_bill inputs; /* given, or of run.json */
+    enum farthing_form form;
     struct folder folder;
     struct arena scratch;
     struct sink_text sink;
@@ -103,11 +116,10 @@ struct explain {
     struct explained_row *rows;
     uint32_t row_count;
     bool has_other_accounts; /* among the rows: than the line's */
-    struct text of_line;     /* id of the line it adjusts */
-    /* Of a minimum: ids of lines that it was held against, and whether there are more. */
-    struct hash128 held_against[HELD_AGAINST_MAX];
-    uint32_t held_against_count;
-    bool has_more_held;
+    /* What of the line stems from no row, where some of it does: a discount on a minimum, too. */
+    struct dec beside_taken, beside_amount;
+    struct told_lines adjusted;     /* that it takes from or adds to */
+    struct told_lines held_against; /* of a minimum or a fee: what came to its buckets */
 
     /* explain_events */
     bool has_events;
@@ -128,6 +140,8 @@ enum status explain_steps(struct explain *x);
 const uint32_t *explain_rows_of(const struct charge *charge, uint32_t *count);
 /* Of each charge of x->priced: 1 on the line, 2 adjusted by one on it. Sets x->charge. */
 uint8_t *explain_marks(struct explain *x);
+/* Whether the line is one of nothing, of that tax, which the buyer owes. */
+bool explain_is_reverse(const struct explain *x, const struct step *step);
 enum status explain_events(struct explain *x);
 enum status explain_write(struct explain *x, enum farthing_form form);
 

@@ -300,17 +300,23 @@ static enum status read_block(struct reading *reading, struct decoder *decoder,
     return OK;
 }
 
-static enum status read_all(struct reading *reading)
+static enum status open_events(struct explain *x)
 {
-    struct explain *x = reading->x;
     struct run *run = x->run;
     struct feed_options options = {.threads = 1,
                                    .format = x->inputs.format == FARTHING_CSV      ? FEED_CSV
                                              : x->inputs.format == FARTHING_NDJSON ? FEED_NDJSON
                                                                                    : FEED_BY_NAME,
                                    .temporary_folder = run->config->temporary_folder};
-    TRY(feed_open(run->env, &run->arena, x->inputs.events.items, x->inputs.events.count, &options,
-                  &run->feed, x->err));
+    return feed_open(run->env, &run->arena, x->inputs.events.items, x->inputs.events.count,
+                     &options, &run->feed, x->err);
+}
+
+static enum status read_all(struct reading *reading)
+{
+    struct explain *x = reading->x;
+    struct run *run = x->run;
+    TRY(open_events(x));
     struct decoder *decoder = decoder_new(&x->decoder_arena);
     reading->plan = meter_plan_new(&run->arena, run->catalog);
     reading->scratch = meter_scratch_new(&x->meter_arena, run->catalog);
@@ -501,7 +507,7 @@ enum status explain_events(struct explain *x)
     x->has_events = true;
     x->adds_up = true;
     if (x->row_count == 0) {
-        return OK;
+        return open_events(x); /* none is the line's, but a name may be misspelt */
     }
     struct reading reading = {.x = x};
     map_init(&reading.accounts, &run->arena, 16);

@@ -32,6 +32,11 @@ void say_every(struct buffer *out, const struct clock *clock)
     }
 }
 
+bool explain_has_beside(const struct explain *x)
+{
+    return !dec_is_zero(x->beside_taken) || !dec_is_zero(x->beside_amount);
+}
+
 enum status explain_write(struct explain *x, enum farthing_form form)
 {
     return form == FARTHING_JSON ? explain_write_json(x) : explain_write_text(x);
@@ -62,18 +67,19 @@ static void begin_item(struct buffer *out)
     buffer_add_text(out, out->at[out->size - 1] == '[' ? TEXT("\n{") : TEXT(",\n{"));
 }
 
-static void add_held_against(const struct explain *x, struct buffer *out)
+static void add_told(struct buffer *out, const char *key, const char *others,
+                     const struct told_lines *told)
 {
-    add_json_key(out, "of_lines");
+    add_json_key(out, key);
     buffer_add_char(out, '[');
-    for (uint32_t i = 0; i < x->held_against_count; i++) {
+    for (uint32_t i = 0; i < told->count; i++) {
         char hex[33];
-        hash128_format(x->held_against[i], hex);
+        hash128_format(told->ids[i], hex);
         buffer_format(out, "%s\"%s\"", i == 0 ? "" : ",", hex);
     }
     buffer_add_char(out, ']');
-    add_json_key(out, "of_others");
-    buffer_add_text(out, x->has_more_held ? TEXT("true") : TEXT("false"));
+    add_json_key(out, others);
+    buffer_add_text(out, told->has_more ? TEXT("true") : TEXT("false"));
 }
 
 static void add_line(const struct explain *x, struct buffer *out)
@@ -106,11 +112,11 @@ static void add_line(const struct explain *x, struct buffer *out)
         add_json_decimal(out, "effective", *line->effective);
     }
     add_json_text(out, "currency", x->head.currency);
-    if (x->of_line.size > 0) {
-        add_json_text(out, "adjusts", x->of_line);
+    if (x->adjusted.count > 0) {
+        add_told(out, "adjusts", "adjusts_others", &x->adjusted);
     }
-    if (x->held_against_count > 0) {
-        add_held_against(x, out);
+    if (x->held_against.count > 0) {
+        add_told(out, "of_lines", "of_others", &x->held_against);
     }
 }
 
@@ -206,6 +212,9 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     if (!dec_is_zero(done->lost)) {
         add_json_decimal(out, "lost", done->lost);
     }
+    if (done->has_worth) {
+        add_json_decimal(out, "worth", done->worth);
+    }
     if (done->step->measure) {
         struct buffer measure;
         buffer_init(&measure, &x->run->arena, 64);
@@ -220,7 +229,7 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
         if (done->step->kind == STEP_ALLOWANCE && done->step->allowance.has_rollover) {
             add_json_decimal(out, "rolled_over", done->tier_from);
         }
-    } else if (done->row_place) {
+    } else if (done->row_place && !done->has_other_rates) {
         add_json_key(out, "table_row");
         buffer_add_char(out, '{');
         add_place(out, done->row_place);
@@ -352,6 +361,13 @@ enum status explain_write_json(struct explain *x)
         TRY(flush(x, &out, PIECE_BYTES / 2));
     }
     buffer_add_char(&out, ']');
+    if (explain_has_beside(x)) {
+        add_json_key(&out, "beside_rows");
+        buffer_add_char(&out, '{');
+        add_json_decimal(&out, "taken", x->beside_taken);
+        add_json_decimal(&out, "amount", x->beside_amount);
+        buffer_add_char(&out, '}');
+    }
     if (x->has_events) {
         add_json_key(&out, "events");
         buffer_add_char(&out, '[');

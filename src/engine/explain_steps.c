@@ -57,12 +57,15 @@ static enum status collect_rows(struct explain *x, const uint8_t *marks)
             x->rows[count++].row = row;
         }
     }
-    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+    for (uint32_t i = 0; i < x->priced.charge_count && x->row_count > 0; i++) {
         const struct charge *charge = &x->priced.charges[i];
-        if ((marks[i] & OWN) && charge->row != NONE) {
-            struct explained_row *row = &x->rows[place[charge->row]];
-            TRY(dec_add(row->taken, charge->quantity, &row->taken, x->err));
-            TRY(dec_add(row->amount, charge->amount, &row->amount, x->err));
+        struct explained_row *row =
+            charge->row == NONE || place[charge->row] == NONE ? NULL : &x->rows[place[charge->row]];
+        struct dec *taken = row ? &row->taken : &x->beside_taken;
+        struct dec *amount = row ? &row->amount : &x->beside_amount;
+        if (marks[i] & OWN) {
+            TRY(dec_add(*taken, charge->quantity, taken, x->err));
+            TRY(dec_add(*amount, charge->amount, amount, x->err));
         }
     }
     return OK;
@@ -70,11 +73,18 @@ static enum status collect_rows(struct explain *x, const uint8_t *marks)
 
 /* ---- what the steps did --------------------------------------------------------------------- */
 
+/* True of what is the same step in another version of the price, too: what a bucket comes to is
+ * settled by the one that is in force as its turn ends. */
+static bool is_same_step(const struct step *a, const struct step *b)
+{
+    return a == b || (step_adjusts(a) && a->kind == b->kind && a->node == b->node);
+}
+
 /* Where a step stands in the line's price; beyond all when it is none of its. */
 static uint32_t step_place(const struct price *price, const struct step *step)
 {
     uint32_t at = 0;
-    while (at < price->step_count && &price->steps[at] != step) {
+    while (at < price->step_count && !is_same_step(&price->steps[at], step)) {
         at++;
     }
     return at;
@@ -104,16 +114,48 @@ static bool is_of_component(const struct explain *x, uint32_t place)
     return its == own || its == NONE || own == NONE;
 }
 
+/* True of one that is on the line, and was made of the bucket as a whole. */
+static bool is_made_of(const struct explain *x, uint32_t index, const struct trace *trace,
+                       const uint8_t *marks)
+{
+    const struct charge *charge = &x->priced.charges[index];
+    if (trace->made_from < trace->made_to) {
+        return (marks[index] & OWN) && index >= trace->made_from && index < trace->made_to;
+    }
+    bool is_then = charge->at == trace->turn.from || period_has(trace->turn, charge->at);
+    return (marks[index] & OWN) && charge->row == NONE && charge->step == trace->step &&
+           charge->account == trace->account && is_then; /* the turn of a row is an instant */
+}
+
 static bool is_of_bucket(const struct explain *x, const struct trace *trace, const uint8_t *marks)
 {
     for (uint32_t i = 0; i < x->priced.charge_count; i++) {
-        const struct charge *charge = &x->priced.charges[i];
-        if ((marks[i] & OWN) && charge->row == NONE && charge->step == trace->step &&
-            charge->account == trace->account && period_has(trace->turn, charge->at)) {
+        if (is_made_of(x, i, trace, marks)) {
             return true;
         }
     }
     return false;
+}
+
+/* Of a minimum or a fee, what the line has of it: where each tier has a line, or an earlier bill of
+ * the turn had its part, that is not all of it. */
+static enum status add_own(struct explain *x, struct explained_step *into,
+                           const struct trace *trace, const uint8_t *marks)
+{
+    enum step_kind kind = trace->step->kind;
+    bool is_owed = kind == STEP_BOUND || kind == STEP_FEE || kind == STEP_COMMIT;
+    if (!is_owed || !is_of_bucket(x, trace, marks)) {
+        return OK;
+    }
+    into->out = DEC_ZERO;
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if (is_made_of(x, i, trace, marks)) {
+            struct dec amount = charge->converted ? charge->converted->amount : charge->amount;
+            TRY(dec_add(into->out, amount, &into->out, x->err));
+        }
+    }
+    return OK;
 }
 
 static bool is_term(const struct explain *x, const struct step *step)
@@ -121,15 +163,52 @@ static bool is_term(const struct explain *x, const struct step *step)
     return step_kind_takes_charges(step->kind) && step->shared == x->pricing.catalog->shared_count;
 }
 
+/* What of the usage, or of a source's charges, is on the line: by index of the row, or by rank. */
+struct on_line {
+    bool *is_on;
+    uint32_t count;
+    bool of_source; /* a row may have several charges of it, on several lines; a fee has none */
+};
+
+static struct on_line find_on_line(const struct explain *x, const uint8_t *marks)
+{
+    struct on_line on = {.of_source = x->charge->price->takes_money, .count = x->usage_count};
+    for (uint32_t i = 0; on.of_source && i < x->priced.charge_count; i++) {
+        uint32_t order = x->priced.charges[i].order;
+        on.count = order != NONE && order >= on.count ? order + 1 : on.count;
+    }
+    on.is_on = arena_calloc(&x->run->arena, on.count + 1u, sizeof *on.is_on);
+    for (uint32_t i = 0; !on.of_source && i < x->row_count; i++) {
+        on.is_on[x->rows[i].row] = true;
+    }
+    for (uint32_t i = 0; on.of_source && i < x->priced.charge_count; i++) {
+        if (marks[i] != 0 && x->priced.charges[i].order < on.count) {
+            on.is_on[x->priced.charges[i].order] = true;
+        }
+    }
+    return on;
+}
+
+/* Before a charge has its amount it is known by what it came from: it may be cut into several. */
+static bool is_of_rows(const struct explain *x, const struct trace *trace, const struct on_line *on)
+{
+    uint32_t at = on->of_source ? x->priced.charges[trace->charge].order : trace->row;
+    return at < on->count && on->is_on[at];
+}
+
 /* Whether what a trace tells of a charge was done for the line. */
 static bool is_of_line(const struct explain *x, const struct trace *trace, const uint8_t *marks,
-                       const bool *row_on_line)
+                       const struct on_line *on)
 {
     const struct price *price = x->charge->price;
     uint32_t place = step_place(price, trace->step);
     if (trace->grant && x->charge->grant && trace->step == x->charge->step &&
         !text_equal(*trace->grant, *x->charge->grant)) {
         return false; /* another grant's line */
+    }
+    if (trace->step->kind == STEP_COMMIT && trace->step == x->charge->step &&
+        x->charge->of != NONE && !trace->grant != !x->charge->grant) {
+        return false; /* what was prepaid pays, or what exceeds it is dear */
     }
     if (is_term(x, trace->step)) { /* of an adjustment, those up to the one that made it */
         return trace->charge != NONE && marks[trace->charge] != 0 &&
@@ -141,6 +220,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     }
     /* What came after the line was made is another line's, but for steps that change the amount. */
     bool is_later = place > step_place(price, x->charge->step);
+    bool is_on_line = is_of_rows(x, trace, on);
     switch (trace->step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
@@ -148,16 +228,17 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_RATE:
     case STEP_PERCENT:
     case STEP_FORMULA:
-        return !is_later && trace->row != NONE && row_on_line[trace->row];
+        return !is_later && is_on_line;
     case STEP_COVER:
-        return trace->row == NONE ? marks[trace->charge] != 0
-                                  : !is_later && row_on_line[trace->row];
-    case STEP_TIER:
-        return !is_later && trace->row != NONE && row_on_line[trace->row] &&
-               (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);
+        return trace->row == NONE ? marks[trace->charge] != 0 : !is_later && is_on_line;
+    case STEP_TIER: /* what is free behind the last tier is of that tier, on a line of its own */
+        return !is_later && is_on_line &&
+               (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1) &&
+               (x->charge->of != NONE || !x->charge->has_rate || !trace->has_rate ||
+                dec_equal(trace->limit, x->charge->rate));
     case STEP_CREDIT:
         if (trace->step->credit.is_units && trace->row != NONE) {
-            return !is_later && row_on_line[trace->row];
+            return !is_later && is_on_line;
         }
         return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
     case STEP_FIXED:
@@ -195,21 +276,39 @@ static bool is_whole_of_line(const struct explain *x, const struct trace *trace,
     return is_of_bucket(x, trace, marks);
 }
 
+/* True of one whose F is in units, with which its amount goes at what they cost. */
+static bool is_of_units(const struct step *step)
+{
+    return (step_adjusts(step) && step->adjust.worth == WORTH_QUANTITY) ||
+           (step->kind == STEP_COMMIT && step->commit.is_quantity);
+}
+
 static enum status add_trace(struct explain *x, struct explained_step *into,
                              const struct trace *trace)
 {
     struct dec in, out;
     if (!dec_is_zero(trace->lost)) {
+        struct dec *from = is_of_units(trace->step) ? &into->worth : &into->out;
         TRY(dec_add(into->lost, trace->lost, &into->lost, x->err));
-        return dec_subtract(into->out, trace->lost, &into->out, x->err);
+        return dec_subtract(*from, trace->lost, from, x->err);
     }
     TRY(dec_subtract(trace->after, trace->before, &in, x->err));
     TRY(dec_subtract(trace->f_after, trace->f_before, &out, x->err));
     TRY(dec_add(into->in, in, &into->in, x->err));
     TRY(dec_add(into->out, out, &into->out, x->err));
+    TRY(dec_add(into->worth, trace->worth, &into->worth, x->err));
+    if (trace->is_more) { /* its share of what the bucket came to: nothing was known before */
+        into->f_before = into->is_shared ? into->f_before : trace->f_before;
+        into->is_shared = true;
+        into->step = trace->step;
+    }
+    into->has_worth = trace->charge != NONE && is_of_units(trace->step);
     if (into->count == 0) {
         into->before = trace->before;
         into->f_before = trace->f_before;
+    } else if (into->step->kind == STEP_RATE) {
+        into->has_other_rates |=
+            !dec_equal(into->limit, trace->limit) || into->row_place != trace->row_place;
     }
     into->count += !trace->is_more;
     into->after = trace->after;
@@ -222,8 +321,11 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                         const struct trace *trace, uint32_t *capacity)
 {
     struct arena *arena = &x->run->arena;
-    struct text key = text_format(arena, "%p%d%.*s", (const void *)trace->step,
-                                  trace->charge == NONE, TEXT_ARG(trace->bucket));
+    const struct step *step = trace->step;
+    bool pays = step->kind == STEP_COMMIT && trace->grant; /* beside what exceeds it */
+    struct text key = text_format(
+        arena, "%p %u %d%d%.*s", step_adjusts(step) ? NULL : (const void *)step,
+        step_adjusts(step) ? step->node : 0, trace->charge == NONE, pays, TEXT_ARG(trace->bucket));
     uint32_t place = map_put(places, key, x->step_count);
     if (place == x->step_count) {
         if (x->step_count == *capacity) {
@@ -247,6 +349,12 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
     return &x->steps[place];
 }
 
+bool explain_is_reverse(const struct explain *x, const struct step *step)
+{
+    return step->kind == STEP_TAX && x->charge->step == step && x->charge->kind == CHARGE_TAX &&
+           step->tax.reverse_charge && dec_is_zero(x->charge->rate);
+}
+
 /* What made a charge of its own (a fee, a minimum) goes before what took that charge. */
 static void put_maker_first(struct explain *x)
 {
@@ -266,101 +374,100 @@ static void put_maker_first(struct explain *x)
 static enum status collect_steps(struct explain *x, const uint8_t *marks)
 {
     struct arena *arena = &x->run->arena;
-    bool *row_on_line = arena_calloc(arena, x->usage_count + 1, sizeof *row_on_line);
-    for (uint32_t i = 0; i < x->row_count; i++) {
-        row_on_line[x->rows[i].row] = true;
-    }
+    struct on_line on = find_on_line(x, marks);
     struct map places;
     map_init(&places, arena, 64);
     uint32_t capacity = 0;
     for (uint32_t i = 0; i < x->priced.trace_count; i++) {
         const struct trace *trace = &x->priced.traces[i];
-        if (is_of_line(x, trace, marks, row_on_line)) {
+        if (is_of_line(x, trace, marks, &on)) {
             TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
         }
     }
     for (uint32_t i = 0; i < x->priced.trace_count; i++) {
         const struct trace *trace = &x->priced.traces[i];
         if (is_whole_of_line(x, trace, marks)) {
-            TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
+            struct explained_step *step = find_step(x, &places, trace, &capacity);
+            TRY(add_trace(x, step, trace));
+            TRY(add_own(x, step, trace, marks));
         }
     }
     put_maker_first(x);
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (explain_is_reverse(x, x->steps[i].step)) {
+            x->steps[i].out = DEC_ZERO; /* what it takes out of an amount is on a line of its own */
+        }
+    }
     return OK;
 }
 
-/* The line that the line's charges adjust: a cap names what it takes from. */
-static void find_adjusted(struct explain *x)
+static bool is_on(struct explain *x, uint32_t line, const struct charge *charge)
 {
-    if (!x->charge || x->charge->of == NONE) {
-        return;
-    }
-    const struct charge *base = &x->priced.charges[x->charge->of];
-    for (uint32_t i = 0; i < x->bill.line_count; i++) {
-        struct arena_mark mark = arena_mark(&x->scratch);
-        bool is_base = line_has_charge(&x->scratch, &x->pricing, &x->bill.lines[i], base);
-        arena_rewind(&x->scratch, mark);
-        if (is_base) {
-            char *id = arena_alloc(&x->run->arena, 33);
-            hash128_format(x->bill.lines[i].id, id);
-            x->of_line = (struct text){id, 32};
-            return;
-        }
-    }
-}
-
-static bool is_held(const struct explain *x, struct hash128 line)
-{
-    for (uint32_t i = 0; i < x->held_against_count; i++) {
-        if (hash_equal(x->held_against[i], line)) {
-            return true;
-        }
-    }
-    return false;
+    struct arena_mark mark = arena_mark(&x->scratch);
+    bool is = line_has_charge(&x->scratch, &x->pricing, &x->bill.lines[line], charge);
+    arena_rewind(&x->scratch, mark);
+    return is;
 }
 
 /* Adds the line that the charge is on; false when there is no room for another. */
-static bool hold_against(struct explain *x, const struct charge *charge)
+static bool tell_line(struct explain *x, struct told_lines *told, const struct charge *charge)
 {
-    const struct line *found = NULL;
-    /* Those that are known come first: most charges are on them. */
-    for (int pass = 0; pass < 2 && !found; pass++) {
-        for (uint32_t i = 0; i < x->bill.line_count && !found; i++) {
-            const struct line *line = &x->bill.lines[i];
-            struct arena_mark mark = arena_mark(&x->scratch);
-            if (is_held(x, line->id) == (pass == 0) &&
-                line_has_charge(&x->scratch, &x->pricing, line, charge)) {
-                found = line;
-            }
-            arena_rewind(&x->scratch, mark);
+    for (uint32_t i = 0; i < told->count; i++) { /* most charges are on those that are known */
+        if (is_on(x, told->lines[i], charge)) {
+            return true;
         }
     }
-    if (!found || is_held(x, found->id) || hash_equal(found->id, x->line.id)) {
+    uint32_t at = 0;
+    while (at < x->bill.line_count && !is_on(x, at, charge)) {
+        at++;
+    }
+    if (at == x->bill.line_count || hash_equal(x->bill.lines[at].id, x->line.id)) {
         return true;
     }
-    if (x->held_against_count == HELD_AGAINST_MAX) {
-        x->has_more_held = true;
+    if (told->count == LINES_TOLD_MAX) {
+        told->has_more = true;
         return false;
     }
-    x->held_against[x->held_against_count++] = found->id;
+    told->lines[told->count] = at;
+    told->ids[told->count++] = x->bill.lines[at].id;
     return true;
 }
 
-/* The lines whose amounts came to the bucket of the minimum. */
-static void find_held_against(struct explain *x)
+/* The lines that the line's charges adjust: a cap names what it takes from. */
+static void find_adjusted(struct explain *x, const uint8_t *marks)
 {
-    const struct explained_step *minimum = NULL;
-    for (uint32_t i = 0; i < x->step_count; i++) {
-        if (x->steps[i].is_whole && step_kind_takes_charges(x->steps[i].step->kind)) {
-            minimum = &x->steps[i];
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        uint32_t of = x->priced.charges[i].of;
+        if ((marks[i] & OWN) && of != NONE && !tell_line(x, &x->adjusted, &x->priced.charges[of])) {
+            return;
         }
     }
-    for (uint32_t i = 0; minimum && i < x->priced.trace_count; i++) {
+}
+
+/* The lines whose amounts came to a bucket of a minimum or a fee. */
+static void find_held_of(struct explain *x, struct explained_step *whole)
+{
+    whole->held_against.has_more = x->held_against.has_more;
+    for (uint32_t i = 0; i < x->priced.trace_count; i++) {
         const struct trace *trace = &x->priced.traces[i];
-        if (trace->charge != NONE && trace->step->node == minimum->step->node &&
-            text_equal(trace->bucket, minimum->bucket) &&
-            !hold_against(x, &x->priced.charges[trace->charge])) {
+        if (trace->charge == NONE || trace->step->node != whole->step->node ||
+            !text_equal(trace->bucket, whole->bucket)) {
+            continue;
+        }
+        const struct charge *charge = &x->priced.charges[trace->charge];
+        (void)tell_line(x, &x->held_against, charge);
+        if (!tell_line(x, &whole->held_against, charge)) {
             return;
+        }
+    }
+}
+
+/* A line may be of several buckets, such as a minimum of each product. */
+static void find_held_against(struct explain *x)
+{
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (x->steps[i].is_whole && step_kind_takes_charges(x->steps[i].step->kind)) {
+            find_held_of(x, &x->steps[i]);
         }
     }
 }
@@ -498,7 +605,7 @@ enum status explain_steps(struct explain *x)
     if (x->charge) {
         TRY(collect_rows(x, marks));
         TRY(collect_steps(x, marks));
-        find_adjusted(x);
+        find_adjusted(x, marks);
         if (x->charge->kind == CHARGE_MINIMUM ||
             (x->charge->row == NONE && step_kind_takes_charges(x->charge->step->kind))) {
             find_held_against(x);

@@ -227,6 +227,24 @@ static void add_price(const struct explain *x, struct buffer *out)
     buffer_add_char(out, '\n');
 }
 
+/* The lines that the line's charges adjust. */
+static void add_adjusted(const struct explain *x, struct buffer *out)
+{
+    const struct told_lines *told = &x->adjusted;
+    for (uint32_t i = 0; i < told->count; i++) {
+        char id[33];
+        hash128_format(told->ids[i], id);
+        buffer_format(out, "%s%s",
+                      i > 0             ? ", "
+                      : told->count > 1 ? "  it adjusts lines "
+                                        : "  it adjusts line ",
+                      id);
+    }
+    if (told->count > 0) {
+        buffer_add_text(out, told->has_more ? TEXT(", and others\n") : TEXT("\n"));
+    }
+}
+
 /* ---- from the charge to the line ------------------------------------------------------------ */
 
 /* How the amount got from the currency of its price into the bill's. */
@@ -408,7 +426,16 @@ static enum status write_rows(struct explain *x)
     table_add_column(table, "TAKEN", COLUMN_DECIMAL);
     table_add_column(table, "AMOUNT", COLUMN_DECIMAL);
     table_add_column(table, "FINGERPRINT", COLUMN_TEXT);
-    return write_table(x, x->row_count, row_cells);
+    TRY(write_table(x, x->row_count, row_cells));
+    if (!explain_has_beside(x)) {
+        return OK;
+    }
+    struct buffer out;
+    buffer_init(&out, &x->scratch, 128);
+    buffer_add_text(&out, TEXT("and "));
+    add_decimal(&out, x->beside_amount);
+    buffer_add_text(&out, TEXT(" of what no usage row is behind, such as a fee or a minimum\n"));
+    return sink_write(&x->sink, buffer_text(&out), x->err);
 }
 
 static void init_events(struct explain *x)
@@ -469,7 +496,11 @@ static struct text say_no_events(const struct explain *x)
 {
     struct text kind = x->has_present ? x->present.kind : TEXT("");
     bool is_on_charges = x->charge && x->charge->step && x->charge->step->kind == STEP_FEE;
-    return text_equal(kind, TEXT("fee")) && is_on_charges
+    bool is_of_source =
+        x->charge && x->charge->level < LEVEL_TERMS && x->charge->price->takes_money;
+    return is_of_source
+               ? TEXT("\nno events: it is of a charge of the source that has no usage row\n")
+           : text_equal(kind, TEXT("fee")) && is_on_charges
                ? TEXT("\nno events: it is a fee on charges, whose usage is on other lines\n")
            : text_equal(kind, TEXT("fee"))
                ? TEXT("\nno events: a fixed price does not depend on usage\n")
@@ -498,9 +529,7 @@ enum status explain_write_text(struct explain *x)
         for (uint32_t i = 0; i < x->step_count; i++) {
             explain_write_step(x, &out, i + 1, &x->steps[i]);
         }
-        if (x->of_line.size > 0) {
-            buffer_format(&out, "  it adjusts line %.*s\n", TEXT_ARG(x->of_line));
-        }
+        add_adjusted(x, &out);
         add_conversion(x, &out);
         add_rounding(x, &out);
     } else if (x->has_present && text_equal(x->present.kind, TEXT("rounding"))) {

@@ -75,6 +75,14 @@ static void add_tier(struct buffer *out, const struct step_tier *body,
     buffer_format(out, "%s, tier %u of %u", body->mode == TIER_VOLUME ? "volume" : "graduated",
                   index + 1, body->tier_count);
     const struct tier *tier = &body->tiers[index];
+    if (!tier->open && body->past_last == PAST_FREE && body->mode == TIER_GRADUATED &&
+        dec_compare(dec_max(done->before, done->after), done->tier_to) > 0 &&
+        dec_compare(dec_min(done->before, done->after), done->tier_to) >= 0) {
+        buffer_add_text(out, TEXT(", which is the last: over "));
+        add_decimal(out, done->tier_to);
+        buffer_add_text(out, TEXT(" free"));
+        return;
+    }
     if (index > 0) {
         buffer_format(out, ", %s ", body->tiers[index - 1].below ? "from" : "over");
         add_decimal(out, done->tier_from);
@@ -97,13 +105,13 @@ static void add_tier(struct buffer *out, const struct step_tier *body,
     }
 }
 
-static void add_rate(const struct explain *x, struct buffer *out, const struct explained_step *done)
+static void add_rate(struct buffer *out, const struct explained_step *done)
 {
     const struct step_rate *rate = &done->step->rate;
     if (rate->table) {
         buffer_add_text(out, rate->table->is_series ? TEXT("of series ") : TEXT("of table "));
         add_shown(out, rate->table->name);
-        if (done->row_place) {
+        if (done->row_place && !done->has_other_rates) {
             buffer_add_text(out, TEXT(" at "));
             say_place(out, done->row_place);
         }
@@ -116,8 +124,11 @@ static void add_rate(const struct explain *x, struct buffer *out, const struct e
         buffer_format(out, "the first of %u cases that holds: ", rate->case_count);
     }
     buffer_add_text(out, TEXT("quantity x "));
-    uint32_t of = x->charge->of; /* an adjustment has no rate; what it adjusts has */
-    add_decimal(out, of == NONE ? x->charge->rate : x->priced.charges[of].rate);
+    if (done->has_other_rates) { /* of an adjustment: what it adjusts is on a line for each */
+        buffer_add_text(out, TEXT("the rate of each row"));
+    } else {
+        add_decimal(out, done->limit);
+    }
     if (rate->has_per) {
         buffer_add_text(out, TEXT(" / "));
         add_decimal(out, rate->per);
@@ -212,6 +223,13 @@ static void add_tax(const struct explain *x, struct buffer *out, const struct st
                     const struct explained_step *done)
 {
     static const char *const ats[] = {"each line", "the sum of each rate", "the whole tax"};
+    if (explain_is_reverse(x, step)) {
+        buffer_add_text(out, TEXT("reverse charge: the buyer owes it, and none is added"));
+        if (!step->tax.is_inclusive) {
+            return;
+        }
+        buffer_add_text(out, TEXT("; taken out is "));
+    }
     add_decimal(out, done->limit);
     buffer_add_text(out, step->tax.is_inclusive ? TEXT(" %, which is in the amount") : TEXT(" %"));
     if (step->tax.has_round) {
@@ -262,6 +280,19 @@ static void add_taken(struct buffer *out, const struct explained_step *done)
     buffer_add_text(out, TEXT(" of its units\n"));
 }
 
+/* True when the line is what the grant cost; another fee may be one that it pays. */
+static bool is_bought(const struct explain *x, const struct explained_step *done)
+{
+    return x->charge->kind == CHARGE_FEE && x->charge->step == done->step &&
+           dec_compare(done->after, done->before) > 0;
+}
+
+/* What a wallet owes: no grant is called so. */
+static bool is_overage(const struct explained_step *done)
+{
+    return done->grant && text_equal(*done->grant, TEXT("overage"));
+}
+
 static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     const struct step *step = done->step;
@@ -281,7 +312,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_aggregate(out, &step->aggregate);
         return;
     case STEP_RATE:
-        add_rate(x, out, done);
+        add_rate(out, done);
         return;
     case STEP_PERCENT:
         add_percent(out, &step->percent);
@@ -336,14 +367,20 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
     case STEP_CREDIT:
         buffer_add_text(out, TEXT("grant "));
         add_shown(out, done->grant ? *done->grant : TEXT(""));
-        buffer_add_text(out, x->charge->kind == CHARGE_FEE ? TEXT(", bought for ") : TEXT(", of "));
+        if (is_overage(done)) {
+            buffer_add_text(out, TEXT(", what no grant holds: what comes in later repays it"));
+            return;
+        }
+        buffer_add_text(out, is_bought(x, done) ? TEXT(", bought for ") : TEXT(", of "));
         add_decimal(out, done->limit);
         return;
     case STEP_COMMIT:
         buffer_add_text(out, TEXT("a promise of "));
         add_decimal(out, done->limit);
         buffer_add_text(out, step->commit.is_quantity ? TEXT(" units") : TEXT(""));
-        if (!done->is_whole) {
+        if (done->grant) {
+            buffer_add_text(out, TEXT(", prepaid"));
+        } else if (!done->is_whole) {
             buffer_add_text(out, TEXT(", beyond it x "));
             add_number(out, &step->commit.overage);
         }
@@ -399,37 +436,39 @@ static bool has_others_between(const struct explained_step *done)
 }
 
 /* As show and lines.csv begin them. */
-static void add_held_against(const struct explain *x, struct buffer *out)
+static void add_held_against(struct buffer *out, const struct told_lines *told)
 {
     enum { SHOWN_DIGITS = 8 };
-    for (uint32_t i = 0; i < x->held_against_count; i++) {
+    for (uint32_t i = 0; i < told->count; i++) {
         char id[33];
-        hash128_format(x->held_against[i], id);
+        hash128_format(told->ids[i], id);
         buffer_format(out, "%s%.*s", i == 0 ? "     of lines  " : ", ", SHOWN_DIGITS, id);
     }
-    if (x->held_against_count > 0) {
-        buffer_add_text(out, x->has_more_held ? TEXT(", and others\n") : TEXT("\n"));
+    if (told->count > 0) {
+        buffer_add_text(out, told->has_more ? TEXT(", and others\n") : TEXT("\n"));
     }
 }
 
 /* What lacks to a minimum, or what a fee on the sum comes to. */
-static void add_of_sum(const struct explain *x, struct buffer *out,
-                       const struct explained_step *done)
+static void add_of_sum(struct buffer *out, const struct explained_step *done)
 {
     add_bucket(out, done);
     buffer_add_text(out, TEXT("     sum       "));
     add_decimal(out, done->f_before);
     buffer_add_char(out, '\n');
-    add_held_against(x, out);
-    if (done->step->kind == STEP_FEE) {
-        buffer_add_text(out, TEXT("     comes to  "));
-        add_decimal(out, done->f_after);
+    add_held_against(out, &done->held_against);
+    struct dec all = done->f_after;
+    bool is_fee = done->step->kind == STEP_FEE;
+    if (is_fee || dec_subtract(done->f_after, done->f_before, &all, NULL) == OK) {
+        buffer_format(out, "     %-9s ", is_fee ? "comes to" : "lacked");
+        add_decimal(out, all);
         buffer_add_char(out, '\n');
-        return;
     }
-    buffer_add_text(out, TEXT("     lacked    "));
-    add_decimal(out, done->out);
-    buffer_add_char(out, '\n');
+    if (!dec_equal(all, done->out)) { /* a tier of it, or what the next bill of a turn adds */
+        buffer_add_text(out, TEXT("     this line "));
+        add_decimal(out, done->out);
+        buffer_add_char(out, '\n');
+    }
 }
 
 static void add_days(const struct explain *x, struct buffer *out, const struct explained_step *done)
@@ -491,6 +530,14 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
     add_pair(out, is_allowance ? "left" : "F", done->f_before, done->f_after);
     if (done->is_whole) {
         buffer_add_text(out, TEXT("     the bucket as a whole, with all lines of it\n"));
+        struct dec all;
+        if (done->step->kind == STEP_COMMIT && /* of units, or a part was owed before */
+            dec_subtract(done->f_after, done->f_before, &all, NULL) == OK &&
+            !dec_equal(all, done->out)) {
+            buffer_add_text(out, TEXT("     this line "));
+            add_decimal(out, done->out);
+            buffer_add_char(out, '\n');
+        }
         return;
     }
     buffer_add_text(out, TEXT("     this line "));
@@ -503,6 +550,11 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
         buffer_add_text(out, TEXT("; rows of other lines lie between"));
     }
     buffer_add_char(out, '\n');
+    if (done->has_worth) {
+        buffer_add_text(out, TEXT("     worth     "));
+        add_decimal(out, done->worth);
+        buffer_add_char(out, '\n');
+    }
     if (!dec_is_zero(done->lost)) {
         buffer_add_text(out, TEXT("     lost      "));
         add_decimal(out, done->lost);
@@ -544,10 +596,10 @@ static void add_granted(struct buffer *out, const struct explained_step *done)
 static void add_grant(struct buffer *out, const struct explained_step *done)
 {
     add_bucket(out, done);
-    add_pair(out, "left", done->before, done->after);
+    add_pair(out, is_overage(done) ? "owed" : "left", done->before, done->after);
     buffer_add_text(out, TEXT("     this line "));
     add_decimal(out, done->out);
-    buffer_add_text(out, TEXT(" paid, of "));
+    buffer_add_text(out, is_overage(done) ? TEXT(" carried, of ") : TEXT(" paid, of "));
     say_count(out, done->count, "row");
     if (has_others_between(done)) {
         buffer_add_text(out, TEXT("; rows of other lines lie between"));
@@ -598,9 +650,8 @@ void explain_write_step(const struct explain *x, struct buffer *out, uint32_t nu
     } else if (step->kind == STEP_FIXED) {
         add_fixed(x, out, done);
     } else if ((step->kind == STEP_BOUND || step->kind == STEP_FEE) && done->is_whole) {
-        add_of_sum(x, out, done);
-    } else if (step->kind == STEP_CREDIT && x->charge->kind != CHARGE_FEE &&
-               done->bucket.size > 0) {
+        add_of_sum(out, done);
+    } else if (step->kind == STEP_CREDIT && !is_bought(x, done) && done->bucket.size > 0) {
         add_grant(out, done);
     } else if (done->bucket.size > 0) {
         add_curve(out, done);

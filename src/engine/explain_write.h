@@ -11,8 +11,11 @@ struct period explain_slot(const struct explain *x, const struct usage_row *row)
 /* Where a step was written; of an override, which is a record, where its price was. */
 const struct place *explain_place(const struct explain *x, const struct step *step);
 
-/* The grant of the catalog that a step of a credit is about; NULL: what fills the wallet up, or what
- * it owes. */
+/* Whether a part of a line that has usage rows stems from none. */
+bool explain_has_beside(const struct explain *x);
+
+/* The grant of the catalog that a step of a credit is about; NULL: what fills the wallet up, or
+ * what it owes. */
 const struct grant *explain_grant(const struct explained_step *done);
 /* "month", "3 months" */
 void say_every(struct buffer *out, const struct clock *clock);

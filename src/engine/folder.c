@@ -186,7 +186,11 @@ enum status folder_read(struct folder *folder, const char *name, const char *hea
                          memcmp(row.at + wanted.size, VIEWS_HEADER, strlen(VIEWS_HEADER)) == 0;
         made->has_views = has_views;
         row.size = has_views ? wanted.size : row.size;
-        if (!row.at || !text_equal(row, wanted)) {
+        if (!row.at) {
+            (void)fail(err, ERR_CORRUPT, "%s: is empty, and had a header", made->path);
+            return fail_hint(err, "copy the output folder again, or bill again");
+        }
+        if (!text_equal(row, wanted)) {
             (void)fail(err, ERR_INPUT, "%s:1: not the header of this version of Farthing",
                        made->path);
             return fail_hint(err, "bill again with this version");

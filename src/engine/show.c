@@ -395,6 +395,7 @@ static bool has_account(const struct bill_head *head, struct text account)
 static enum status match_head(struct show *show, const struct bill_head *head, void *context)
 {
     (void)context;
+    show->has_bills = true;
     struct text name = text_of(show->name);
     if (text_equal(head->bill, name)) {
         show->found = text_copy(show->folder.arena, head->bill);
@@ -441,7 +442,7 @@ static enum status fail_unknown(struct show *show)
                show->name);
     if (count == 0) {
         return fail_hint(show->err,
-                         show->nearest_count == 0
+                         !show->has_bills
                              ? "the folder has no bills"
                              : "without a name all bills are listed; who has no line has none");
     }

@@ -32,6 +32,7 @@ struct show {
     struct text payer; /* who pays for the account that was asked for; empty: no bill has it */
     struct nearest nearest[NEAREST];
     int nearest_count;
+    bool has_bills;
 };
 
 /* Cells of tables.  A day of the bill's zone, or a time in it. */

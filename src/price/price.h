@@ -168,6 +168,7 @@ static inline int bucket_state_compare(const struct bucket_state *a, const struc
 struct trace {
     uint32_t row;    /* usage row, NONE */
     uint32_t charge; /* the one it worked on or made; NONE: the bucket as a whole */
+    uint32_t made_from, made_to; /* of a bucket as a whole: the charges that were made of it */
     uint32_t account;
     const struct price *price;
     const struct step *step;
@@ -175,9 +176,11 @@ struct trace {
     struct period turn;           /* of the bucket; of a fixed amount: what its part is a part of */
     struct dec before, after;     /* x */
     struct dec f_before, f_after; /* F(x), quantized at 18 digits */
+    struct dec worth;             /* where F is of units: what they come to */
     struct dec lost;              /* of F: what a discount does not take, as nothing is left */
     bool is_more;                 /* what another trace of the charge does not tell yet */
     struct dec limit; /* what is free, the maximum or minimum; of a fixed amount: the factor */
+    bool has_rate;    /* it is the rate of the part */
     uint32_t tier;
     struct dec tier_from, tier_to; /* its limits, when there is a tier; to 0: open */
     const struct step *curve;      /* whose tiers they are; NULL: of step itself */

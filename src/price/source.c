@@ -64,7 +64,7 @@ static enum status start(struct work *work, const struct contract *contract,
                               .keys = charge->keys,
                               .event = price->grain == GRAIN_EVENT ? charge->event : NULL,
                               .unit = text_of(work->pricing->source_currency->code),
-                              .events = charge->events,
+                              .events = charge->is_copy ? 0 : charge->events,
                               .quantity = quantity};
     return OK;
 }

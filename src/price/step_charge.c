@@ -195,8 +195,8 @@ static enum status measure(struct work *work, const struct entry *entry, struct 
     return charge_measure(work, entry->step, charge, charge->net, in);
 }
 
-static void trace_entry(struct work *work, const struct entry *entry, struct dec f_before,
-                        struct dec f_after, struct dec limit)
+static void trace_units(struct work *work, const struct entry *entry, struct dec f_before,
+                        struct dec f_after, struct dec limit, struct dec worth)
 {
     work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
                     (struct trace){.step = entry->step,
@@ -204,8 +204,15 @@ static void trace_entry(struct work *work, const struct entry *entry, struct dec
                                    .after = entry->after,
                                    .f_before = f_before,
                                    .f_after = f_after,
+                                   .worth = worth,
                                    .limit = limit,
                                    .tier = NONE});
+}
+
+static void trace_entry(struct work *work, const struct entry *entry, struct dec f_before,
+                        struct dec f_after, struct dec limit)
+{
+    trace_units(work, entry, f_before, f_after, limit, DEC_ZERO);
 }
 
 /* The maximum, in order: what a charge adds beyond it is taken back. */
@@ -280,7 +287,6 @@ static enum status run_units(struct work *work, struct entry *entry)
         TRY(dec_multiply_divide(base, taken, quantity, DEC_SCALE, ROUND_HALF_EVEN, &worth,
                                 work->err));
     }
-    trace_entry(work, entry, before, after, values->number);
     if (entry->step->adjust.has_limit) { /* along what all units are worth, within it */
         struct bucket *bucket = &work->buckets[entry->bucket];
         struct dec y = bucket->y, total;
@@ -289,6 +295,7 @@ static enum status run_units(struct work *work, struct entry *entry)
         TRY(dec_subtract(charge_within(total, values->limit), charge_within(y, values->limit),
                          &worth, work->err));
     }
+    trace_units(work, entry, before, after, values->number, worth);
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
     }
@@ -429,6 +436,8 @@ static enum status run_tax(struct work *work, struct entry *entry)
                            NULL));
     }
     if (is_reverse && !body->is_inclusive) {
+        work_trace_step(work, entry->charge, NULL,
+                        (struct trace){.step = step, .after = in, .tier = NONE});
         return OK;
     }
     TRY(tax_rate(work, step, charge, &rate));
@@ -521,12 +530,21 @@ enum status step_commit_promise(struct work *work, const struct step *step,
 /* What was prepaid pays, in order; its grant has the commit's name. */
 static enum status use_up(struct work *work, const struct entry *entry, struct dec limit)
 {
-    struct dec part;
-    TRY(dec_subtract(dec_min(entry->after, limit), dec_min(entry->before, limit), &part,
-                     work->err));
-    return dec_is_zero(part)
-               ? OK
-               : step_pay_charge(work, entry->step, entry->charge, &entry->step->name, part);
+    struct dec before = dec_min(entry->before, limit), after = dec_min(entry->after, limit), part;
+    TRY(dec_subtract(after, before, &part, work->err));
+    if (dec_is_zero(part)) {
+        return OK;
+    }
+    work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
+                    (struct trace){.step = entry->step,
+                                   .before = entry->before,
+                                   .after = entry->after,
+                                   .f_before = before,
+                                   .f_after = after,
+                                   .limit = limit,
+                                   .grant = &entry->step->name,
+                                   .tier = NONE});
+    return step_pay_charge(work, entry->step, entry->charge, &entry->step->name, part);
 }
 
 /* What exceeds a promise, in order, at its factor.  A bucket's events are what rolled over into it,
@@ -568,7 +586,7 @@ static enum status run_commit(struct work *work, struct entry *entry)
         TRY(dec_multiply_round(after, more, DEC_SCALE, ROUND_HALF_EVEN, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
     }
-    trace_entry(work, entry, before, after, limit);
+    trace_units(work, entry, before, after, limit, step->commit.is_quantity ? part : DEC_ZERO);
     return step_charge_adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
@@ -772,6 +790,39 @@ static enum status add_fees(struct work *work, const struct step *step,
     return OK;
 }
 
+/* True of a discount or a markup; of what is owed is told what there is and what should be. */
+static bool is_curve(const struct step *step)
+{
+    return step_adjusts(step) && step->kind != STEP_FEE;
+}
+
+struct dec step_charge_f_before(const struct step *step, struct dec x, struct dec y)
+{
+    return !is_curve(step) ? x : step->kind == STEP_DISCOUNT ? dec_negate(y) : y;
+}
+
+/* What a bucket comes to on this bill: on its charges, or on its scope. */
+static enum status charge_total(struct work *work, const struct step *step, uint32_t at,
+                                const struct charge *scope, struct dec total)
+{
+    const struct bucket *bucket = &work->buckets[at];
+    struct dec sum;
+    TRY(dec_subtract(bucket->x, bucket->opening_x, &sum, work->err));
+    if (step->attribute == ATTRIBUTE_PRO_RATA && !dec_is_zero(sum)) {
+        return share(work, step, at, total, sum);
+    }
+    if (step->attribute == ATTRIBUTE_IN_ORDER) {
+        TRY(share_in_order(work, step, at, &total));
+    }
+    if (step->kind == STEP_FEE) {
+        TRY(add_fees(work, step, bucket->values, bucket->opening_x, bucket->x, scope, &total));
+    }
+    if (!dec_is_zero(total)) {
+        add_scope_charge(work, scope, total);
+    }
+    return OK;
+}
+
 static enum status settle(struct work *work, uint32_t at, const struct step **settled)
 {
     struct bucket *bucket = &work->buckets[at];
@@ -802,7 +853,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     last.price = price;
     struct charge scope = scope_charge(work, bucket, step, price, due, &last);
     struct charge_values *values = arena_alloc(work->arena, sizeof *values);
-    struct dec f, y, total, sum;
+    struct dec f, y, total;
     struct charge asking = scope; /* its numbers may ask for usage on the scope */
     asking.series = last.series;
     asking.merged = last.merged;
@@ -822,28 +873,21 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     if (dec_is_zero(total)) {
         return OK;
     }
+    const struct dec f_before = step_charge_f_before(step, bucket->x, bucket->y);
     bucket->y = y;
+    const uint32_t made_from = work->charge_count;
+    TRY(charge_total(work, step, at, &scope, total));
+    bucket = &work->buckets[at];
     work_trace_bucket(work, bucket,
-                      (struct trace){.step = step,
-                                     .before = bucket->x,
+                      (struct trace){.made_from = made_from,
+                                     .made_to = work->charge_count,
+                                     .step = step,
+                                     .before = is_curve(step) ? bucket->opening_x : bucket->x,
                                      .after = bucket->x,
-                                     .f_before = bucket->x,
+                                     .f_before = f_before,
                                      .f_after = f,
                                      .limit = f,
                                      .tier = NONE});
-    TRY(dec_subtract(bucket->x, bucket->opening_x, &sum, work->err));
-    if (step->attribute == ATTRIBUTE_PRO_RATA && !dec_is_zero(sum)) {
-        return share(work, step, at, total, sum);
-    }
-    if (step->attribute == ATTRIBUTE_IN_ORDER) {
-        TRY(share_in_order(work, step, at, &total));
-    }
-    if (step->kind == STEP_FEE) {
-        TRY(add_fees(work, step, values, bucket->opening_x, bucket->x, &scope, &total));
-    }
-    if (!dec_is_zero(total)) {
-        add_scope_charge(work, &scope, total);
-    }
     return OK;
 }
 

@@ -286,7 +286,15 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
     }
     if (dec_sign(wish->left) > 0 && body->carries_overage) {
         struct bucket *bucket = &work->buckets[wallet->overage];
-        TRY(dec_add(bucket->x, wish->left, &bucket->x, work->err));
+        struct dec before = bucket->x;
+        TRY(dec_add(before, wish->left, &bucket->x, work->err));
+        work_trace_step(work, wish->index, bucket,
+                        (struct trace){.step = wish->step,
+                                       .before = before,
+                                       .after = bucket->x,
+                                       .f_after = wish->left,
+                                       .grant = &WALLET_OVERAGE,
+                                       .tier = NONE});
         TRY(wish->give(work, wish, &WALLET_OVERAGE, wish->left));
     }
     return OK;

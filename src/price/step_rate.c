@@ -149,6 +149,8 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
                         (struct trace){.step = step,
                                        .after = charge->quantity,
                                        .f_after = amount,
+                                       .limit = rate,
+                                       .has_rate = true,
                                        .tier = NONE,
                                        .row_place = place});
     }
@@ -286,6 +288,8 @@ static enum status charge_part(struct work *work, const struct step *step, uint3
                                        .after = part->end,
                                        .f_before = part->f,
                                        .f_after = part->f_end,
+                                       .limit = rate,
+                                       .has_rate = true,
                                        .tier = part->tier,
                                        .tier_from = tier->from,
                                        .tier_to = tier->up_to});

@@ -258,6 +258,8 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     }
     work_trace(work, &(struct trace){.row = NONE,
                                      .charge = NONE,
+                                     .made_from = work->charge_count,
+                                     .made_to = work->charge_count + 1,
                                      .account = account,
                                      .price = scope.price,
                                      .step = step,
@@ -265,7 +267,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
                                      .turn = turn,
                                      .before = x,
                                      .after = x,
-                                     .f_before = x,
+                                     .f_before = step_charge_f_before(step, x, state->y),
                                      .f_after = f,
                                      .limit = f,
                                      .tier = NONE});

@@ -386,6 +386,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     asking.merged = &of_resource;
     if (step_kind_takes_charges(step->kind)) {
         TRY(step_charge_due(work, step, state, &asking, &charge, &trace.f_after));
+        trace.f_before = step_charge_f_before(step, state->x, state->y);
         trace.limit = trace.f_after;
     } else {
         trace.f_before = state->y;
@@ -403,6 +404,8 @@ static enum status settle_due(struct work *work, const struct due *due)
     if (!dec_is_zero(charge.amount)) {
         charge.net = charge.list = charge.amount;
         work->notes[due->opening].emitted = charge.amount;
+        trace.made_from = work->charge_count;
+        trace.made_to = work->charge_count + 1;
         work_trace(work, &trace);
         work_push(work, work_add_charge(work, &charge));
     }

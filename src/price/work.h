@@ -468,6 +468,8 @@ enum status step_base(struct work *work, const struct step *step, uint32_t charg
 enum status step_charge_due(struct work *work, const struct step *step,
                             const struct bucket_state *state, const struct charge *asking,
                             struct charge *charge, struct dec *f);
+/* Of a trace: what a step that settles a bucket came to before, or what x it is held against. */
+struct dec step_charge_f_before(const struct step *step, struct dec x, struct dec y);
 /* What a commit's turn before left beyond its promise, as far as it counts in this one. */
 enum status step_commit_rolled(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn, struct dec *rolled);

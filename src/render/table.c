@@ -66,10 +66,17 @@ static bool is_plain(char c)
     return c >= ' ' && c <= '~' && c != '\\';
 }
 
+/* Nobody sees a blank at an end of a name. */
+static bool is_at_end(struct text text, size_t at)
+{
+    return text.at[at] == ' ' && (at == 0 || at + 1 == text.size);
+}
+
 static void add_shown_in(struct buffer *out, struct text text, bool is_ascii)
 {
     for (size_t at = 0, plain = 0; at < text.size; at += plain, plain = 0) {
-        while (at + plain < text.size && is_plain(text.at[at + plain])) {
+        while (at + plain < text.size && is_plain(text.at[at + plain]) &&
+               !is_at_end(text, at + plain)) {
             plain++;
         }
         if (plain > 0) {
@@ -81,7 +88,7 @@ static void add_shown_in(struct buffer *out, struct text text, bool is_ascii)
         if (size == 0) {
             buffer_format(out, "\\x%02x", point);
             size = 1;
-        } else if (is_hidden(point) || (is_ascii && point > '~')) {
+        } else if (is_hidden(point) || point == ' ' || (is_ascii && point > '~')) {
             buffer_format(out, "\\u{%x}", point);
         } else if (point == '\\') {
             buffer_add_text(out, TEXT("\\\\"));

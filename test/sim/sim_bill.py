@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import explanations
 import laws
 import times
 import usage as usage_room
@@ -663,7 +664,16 @@ def run_seed(seed, arguments, folder):
                               Mismatch)):
                 counts["law " + name] += 1
         attempt("law " + name, hold)
+    if arguments.explain and not failures:
+        attempt("explain", count_of(counts, "explained", lambda: explanations.explain_all(
+            runner, expect, seed, arguments.explain)))
     return world, counts, failures
+
+
+def count_of(counts, name, check):
+    def run():
+        counts[name] += check()
+    return run
 
 
 def compare_all(world, setup, rated, bills, output, runner, attempt):
@@ -671,9 +681,7 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
     counts = runner.counts
 
     def count(name, check):
-        def run():
-            counts[name] += check()
-        return run
+        return count_of(counts, name, check)
 
     attempt("acceptance", lambda: compare_acceptance(rated.acceptance, output))
     attempt("usage", count("rows", lambda: compare_usage(rated, output)))
@@ -730,6 +738,8 @@ def report(counts, features, pairs, failures, seconds):
         print("closed and corrected twice: %d lines compared with fresh bills, %d corrections written, "
               "%d amounts explained" % (
                   counts["corrected lines"], counts["corrections"], counts["amounts explained"]))
+    if counts["explained"]:
+        print("lines explained %d" % counts["explained"])
     if counts["long chains"]:
         print("chains of several months %d, all but the last month corrected in %d; lines of corrections: %s" % (
             counts["long chains"], counts["long chains corrected in all but the last"],
@@ -747,6 +757,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--laws", type=int, default=2, help="laws tried for each seed; -1: all")
     parser.add_argument("--only", help="this law alone, without the comparisons")
+    parser.add_argument("--explain", type=int, default=0, metavar="N", help="explain so many lines of each output")
     parser.add_argument("--keep", action="store_true", help="keep the folder of each seed")
     parser.add_argument("--work", help="where the folders are")
     parser.add_argument("--open", action="append", default=[],
