@@ -210,13 +210,20 @@ static struct carried *add_carried(struct run *run)
     return &run->carried[run->carried_count++];
 }
 
+static void add_copy(struct run *run, const struct carried *first, uint32_t account, uint32_t payer)
+{
+    struct carried *copy = add_carried(run);
+    *copy = *first;
+    copy->state.account = account;
+    copy->payer = payer;
+    copy->is_copy = true;
+}
+
 /* A level is known to all that pay for its account from when it is told, until a bill of a run
  * before tells another; and a gauge to all that do in the period, when they have turns that begin
  * in it. */
-static void copy_state(struct run *run, uint32_t index)
+static void copy_state(struct run *run, const struct carried first, uint32_t account)
 {
-    const struct carried first = run->carried[index];
-    const uint32_t account = first.state.account;
     const bool is_level = carried_is_level(run, &first);
     enum aggregate aggregate =
         run->catalog->meters[series_at(&run->series, first.state.series)->meter].aggregate;
@@ -236,10 +243,90 @@ static void copy_state(struct run *run, uint32_t index)
             is_known = run->carried[i].payer == payer;
         }
         if (!is_known) {
-            struct carried *copy = add_carried(run);
-            *copy = first;
-            copy->payer = payer;
-            copy->is_copy = true;
+            add_copy(run, &first, account, payer);
+        }
+    }
+}
+
+/* ---- views --------------------------------------------------------------------------------- */
+
+/* A state that was told as the period begins, by the record's account. */
+struct told {
+    uint32_t own, series, account; /* its own before those of views */
+    uint32_t index;                /* in run->carried */
+};
+
+static int compare_told(const void *a_item, const void *b_item)
+{
+    const struct told *a = a_item, *b = b_item;
+    if (a->own != b->own) {
+        return a->own < b->own ? -1 : 1;
+    }
+    if (a->series != b->series) {
+        return a->series < b->series ? -1 : 1;
+    }
+    return (a->account > b->account) - (a->account < b->account);
+}
+
+/* The state of another account of the same record, for one that has none.  Its payer has a bill
+ * that begins with the period, or later: of one that goes on its own bill has told. */
+static void lend_state(struct run *run, const struct carried first, uint32_t account)
+{
+    const struct accounts *accounts = run->accounts;
+    const bool is_level = carried_is_level(run, &first);
+    const uint32_t copies = run->carried_count;
+    uint32_t payer;
+    for (instant at = run->period.from, from = at; payers_next(run, account, &at, &payer);
+         from = at) {
+        bool is_known = !accounts_is_paid_by(accounts, run->catalog, account, payer, from) ||
+                        (!is_level && from > run->period.from) ||
+                        (run->has_cuts && (run->cut_first[payer] == run->cut_first[payer + 1] ||
+                                           run->cuts[run->cut_first[payer]].from < first.state.told));
+        for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
+            is_known = run->carried[i].payer == payer;
+        }
+        if (!is_known) {
+            add_copy(run, &first, account, payer);
+        }
+    }
+}
+
+/* Events are known to all who price their account, so a level or gauge is one for all of them: a
+ * view that begins where no other of the account's bills does has none of its own, and neither has
+ * the account when a view has billed it alone. */
+static void lend_states(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    struct told *told = arena_alloc(&run->arena, (run->carried_count + 1) * sizeof *told);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->carried_count; i++) {
+        const struct carried *carried = &run->carried[i];
+        const struct meter_state *state = &carried->state;
+        const uint32_t own = accounts_own(accounts, state->account);
+        if (!carried->is_copy && !carried->has_samples && accounts_has_copies(accounts, own) &&
+            state->told == run->period.from) {
+            told[count++] = (struct told){own, state->series, state->account, i};
+        }
+    }
+    if (count > 0) {
+        qsort(told, count, sizeof *told, compare_told);
+    }
+    for (uint32_t first = 0, end; first < count; first = end) {
+        const struct carried lent = run->carried[told[first].index];
+        const uint32_t own = told[first].own, behind = accounts->copy_first[own + 1];
+        end = first + 1;
+        while (end < count && told[end].own == own && told[end].series == told[first].series) {
+            end++;
+        }
+        for (uint32_t i = accounts->copy_first[own]; i <= behind; i++) {
+            const uint32_t account = i < behind ? accounts->copies[i] : own;
+            bool has_own = false;
+            for (uint32_t k = first; k < end && !has_own; k++) {
+                has_own = told[k].account == account;
+            }
+            if (!has_own) {
+                lend_state(run, lent, account);
+            }
         }
     }
 }
@@ -479,7 +566,10 @@ enum status load_opening(struct run *run)
         drop_moved(run);
     }
     for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
-        copy_state(run, i);
+        copy_state(run, run->carried[i], run->carried[i].state.account);
+    }
+    if (run->accounts->view_count > 0) {
+        lend_states(run);
     }
     if (run->carried_count > 0) {
         qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
