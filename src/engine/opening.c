@@ -105,7 +105,8 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
 }
 
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
- * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
+ * with who pays for the account when the bill ended that tells it, or later, as the run begins; of
+ * an account that its view has no more, with whom that is lent to. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
                                     struct carried *out, bool *is_known)
 {
@@ -128,8 +129,14 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         meter++;
     }
     uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
-    out->state.account = accounts_find(run->accounts, view, account);
-    *is_known = payer != MAP_NONE && sku != MAP_NONE && meter < catalog->meter_count &&
+    bool is_of_view = yyjson_obj_get(object, "contract");
+    out->state.account =
+        is_of_view && payer == MAP_NONE ? MAP_NONE : accounts_find(run->accounts, view, account);
+    if (is_of_view && out->state.account == MAP_NONE && !out->has_samples) {
+        out->is_gone = true;
+        out->state.account = accounts_find(run->accounts, NONE, account);
+    }
+    *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE && meter < catalog->meter_count &&
                 out->state.account != MAP_NONE;
     if (!*is_known) {
         return OK;
@@ -158,8 +165,9 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
                                        known->dimension_count);
     }
-    out->payer = accounts_payer(run->accounts, out->state.account,
-                                at > run->period.from ? at : run->period.from);
+    out->payer = out->is_gone ? MAP_NONE
+                              : accounts_payer(run->accounts, out->state.account,
+                                               at > run->period.from ? at : run->period.from);
     out->state.told = at;
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
@@ -217,6 +225,7 @@ static void add_copy(struct run *run, const struct carried *first, uint32_t acco
     copy->state.account = account;
     copy->payer = payer;
     copy->is_copy = true;
+    copy->is_gone = false;
 }
 
 /* A level is known to all that pay for its account from when it is told, until a bill of a run
@@ -265,7 +274,10 @@ static int compare_told(const void *a_item, const void *b_item)
     if (a->series != b->series) {
         return a->series < b->series ? -1 : 1;
     }
-    return (a->account > b->account) - (a->account < b->account);
+    if (a->account != b->account) {
+        return a->account < b->account ? -1 : 1;
+    }
+    return (a->index > b->index) - (a->index < b->index);
 }
 
 /* The state of another account of the same record, for one that has none.  Its payer has a bill
@@ -303,8 +315,8 @@ static void lend_states(struct run *run)
         const struct carried *carried = &run->carried[i];
         const struct meter_state *state = &carried->state;
         const uint32_t own = accounts_own(accounts, state->account);
-        if (!carried->is_copy && !carried->has_samples && accounts_has_copies(accounts, own) &&
-            state->told == run->period.from) {
+        if (!carried->is_copy && !carried->has_samples && state->told == run->period.from &&
+            (carried->is_gone || accounts_has_copies(accounts, own))) {
             told[count++] = (struct told){own, state->series, state->account, i};
         }
     }
@@ -313,22 +325,31 @@ static void lend_states(struct run *run)
     }
     for (uint32_t first = 0, end; first < count; first = end) {
         const struct carried lent = run->carried[told[first].index];
-        const uint32_t own = told[first].own, behind = accounts->copy_first[own + 1];
+        const uint32_t own = told[first].own;
+        const bool has_copies = accounts_has_copies(accounts, own);
+        const uint32_t behind = has_copies ? accounts->copy_first[own + 1] : 0;
         end = first + 1;
         while (end < count && told[end].own == own && told[end].series == told[first].series) {
             end++;
         }
-        for (uint32_t i = accounts->copy_first[own]; i <= behind; i++) {
+        for (uint32_t i = has_copies ? accounts->copy_first[own] : 0; i <= behind; i++) {
             const uint32_t account = i < behind ? accounts->copies[i] : own;
             bool has_own = false;
             for (uint32_t k = first; k < end && !has_own; k++) {
-                has_own = told[k].account == account;
+                has_own = told[k].account == account && !run->carried[told[k].index].is_gone;
             }
             if (!has_own) {
                 lend_state(run, lent, account);
             }
         }
     }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < run->carried_count; i++) {
+        if (!run->carried[i].is_gone) {
+            run->carried[kept++] = run->carried[i];
+        }
+    }
+    run->carried_count = kept;
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
@@ -565,10 +586,14 @@ enum status load_opening(struct run *run)
         qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
         drop_moved(run);
     }
+    bool lends = run->accounts->view_count > 0;
     for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
-        copy_state(run, run->carried[i], run->carried[i].state.account);
+        if (!run->carried[i].is_gone) {
+            copy_state(run, run->carried[i], run->carried[i].state.account);
+        }
+        lends = lends || run->carried[i].is_gone;
     }
-    if (run->accounts->view_count > 0) {
+    if (lends) {
         lend_states(run);
     }
     if (run->carried_count > 0) {
