@@ -228,26 +228,37 @@ static void add_copy(struct run *run, const struct carried *first, uint32_t acco
     copy->is_gone = false;
 }
 
+/* Whether it is known to all who pay for the account in the period, and not to the one alone who
+ * goes on with it. */
+static bool is_for_all(const struct run *run, const struct carried *carried)
+{
+    const uint32_t meter = series_at(&run->series, carried->state.series)->meter;
+    return carried_is_level(run, carried) ||
+           (run->catalog->meters[meter].aggregate == AGGREGATE_LATEST && run->has_cuts);
+}
+
 /* A level is known to all that pay for its account from when it is told, until a bill of a run
  * before tells another; and a gauge to all that do in the period, when they have turns that begin
- * in it. */
+ * in it.  The account may be another one of the same record, to which the state is lent. */
 static void copy_state(struct run *run, const struct carried first, uint32_t account)
 {
-    const bool is_level = carried_is_level(run, &first);
-    enum aggregate aggregate =
-        run->catalog->meters[series_at(&run->series, first.state.series)->meter].aggregate;
-    if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
+    const bool is_lent = first.is_gone || account != first.state.account;
+    const bool is_level = carried_is_level(run, &first), goes_on = is_for_all(run, &first);
+    if (!goes_on && !is_lent) {
         return;
     }
     const uint32_t copies = run->carried_count; /* of this one, from here on */
-    const instant since = is_level ? first.state.told : first.state.at;
+    const instant since = goes_on && !is_level ? first.state.at : first.state.told;
     uint32_t payer;
     for (instant at = since > run->period.from ? since : run->period.from, from = at;
-         payers_next(run, account, &at, &payer); from = at) {
+         payers_next(run, account, &at, &payer) && (goes_on || from == first.state.told);
+         from = at) {
         if (is_level && run_was_billed(run, payer, from)) {
             return;
         }
-        bool is_known = payer == first.payer;
+        bool is_known =
+            is_lent ? !accounts_is_paid_by(run->accounts, run->catalog, account, payer, from)
+                    : payer == first.payer;
         for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
             is_known = run->carried[i].payer == payer;
         }
@@ -259,7 +270,7 @@ static void copy_state(struct run *run, const struct carried first, uint32_t acc
 
 /* ---- views --------------------------------------------------------------------------------- */
 
-/* A state that was told as the period begins, by the record's account. */
+/* A state by the record's account. */
 struct told {
     uint32_t own, series, account; /* its own before those of views */
     uint32_t index;                /* in run->carried */
@@ -280,29 +291,6 @@ static int compare_told(const void *a_item, const void *b_item)
     return (a->index > b->index) - (a->index < b->index);
 }
 
-/* The state of another account of the same record, for one that has none.  Its payer has a bill
- * that begins with the period, or later: of one that goes on its own bill has told. */
-static void lend_state(struct run *run, const struct carried first, uint32_t account)
-{
-    const struct accounts *accounts = run->accounts;
-    const bool is_level = carried_is_level(run, &first);
-    const uint32_t copies = run->carried_count;
-    uint32_t payer;
-    for (instant at = run->period.from, from = at; payers_next(run, account, &at, &payer);
-         from = at) {
-        bool is_known = !accounts_is_paid_by(accounts, run->catalog, account, payer, from) ||
-                        (!is_level && from > run->period.from) ||
-                        (run->has_cuts && (run->cut_first[payer] == run->cut_first[payer + 1] ||
-                                           run->cuts[run->cut_first[payer]].from < first.state.told));
-        for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
-            is_known = run->carried[i].payer == payer;
-        }
-        if (!is_known) {
-            add_copy(run, &first, account, payer);
-        }
-    }
-}
-
 /* Events are known to all who price their account, so a level or gauge is one for all of them: a
  * view that begins where no other of the account's bills does has none of its own, and neither has
  * the account when a view has billed it alone. */
@@ -315,7 +303,7 @@ static void lend_states(struct run *run)
         const struct carried *carried = &run->carried[i];
         const struct meter_state *state = &carried->state;
         const uint32_t own = accounts_own(accounts, state->account);
-        if (!carried->is_copy && !carried->has_samples && state->told == run->period.from &&
+        if (!carried->is_copy && !carried->has_samples &&
             (carried->is_gone || accounts_has_copies(accounts, own))) {
             told[count++] = (struct told){own, state->series, state->account, i};
         }
@@ -339,7 +327,7 @@ static void lend_states(struct run *run)
                 has_own = told[k].account == account && !run->carried[told[k].index].is_gone;
             }
             if (!has_own) {
-                lend_state(run, lent, account);
+                copy_state(run, lent, account);
             }
         }
     }
