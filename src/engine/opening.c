@@ -136,8 +136,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         out->is_gone = true;
         out->state.account = accounts_find(run->accounts, NONE, account);
     }
-    *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE && meter < catalog->meter_count &&
-                out->state.account != MAP_NONE;
+    *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE &&
+                meter < catalog->meter_count && out->state.account != MAP_NONE;
     if (!*is_known) {
         return OK;
     }
