@@ -247,11 +247,15 @@ static void copy_state(struct run *run, const struct carried first, uint32_t acc
     if (!goes_on && !is_lent) {
         return;
     }
+    struct carried copy = first;
+    if (is_lent && is_level && first.state.at < run->period.from) {
+        copy.state.told = run->period.from; /* it has not changed since, whoever tells it */
+    }
     const uint32_t copies = run->carried_count; /* of this one, from here on */
-    const instant since = goes_on && !is_level ? first.state.at : first.state.told;
+    const instant since = goes_on && !is_level ? first.state.at : copy.state.told;
     uint32_t payer;
     for (instant at = since > run->period.from ? since : run->period.from, from = at;
-         payers_next(run, account, &at, &payer) && (goes_on || from == first.state.told);
+         payers_next(run, account, &at, &payer) && (goes_on || from == copy.state.told);
          from = at) {
         if (is_level && run_was_billed(run, payer, from)) {
             return;
@@ -263,7 +267,7 @@ static void copy_state(struct run *run, const struct carried first, uint32_t acc
             is_known = run->carried[i].payer == payer;
         }
         if (!is_known) {
-            add_copy(run, &first, account, payer);
+            add_copy(run, &copy, account, payer);
         }
     }
 }
