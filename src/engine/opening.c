@@ -133,7 +133,7 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     out->state.account =
         is_of_view && payer == MAP_NONE ? MAP_NONE : accounts_find(run->accounts, view, account);
     if (is_of_view && out->state.account == MAP_NONE && !out->has_samples) {
-        out->is_gone = true;
+        out->is_gone = true; /* the view, or the account from its list */
         out->state.account = accounts_find(run->accounts, NONE, account);
     }
     *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE &&
@@ -165,9 +165,16 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
                                        known->dimension_count);
     }
-    out->payer = out->is_gone ? MAP_NONE
-                              : accounts_payer(run->accounts, out->state.account,
-                                               at > run->period.from ? at : run->period.from);
+    const instant since = at > run->period.from ? at : run->period.from;
+    out->payer = accounts_payer(run->accounts, out->state.account, since);
+    if (is_of_view && !out->has_samples &&
+        !accounts_is_billed(run->accounts, catalog, out->payer, since)) {
+        out->is_gone = true;
+    }
+    if (out->is_gone) {
+        out->state.account = accounts_own(run->accounts, out->state.account);
+        out->payer = MAP_NONE;
+    }
     out->state.told = at;
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
@@ -239,8 +246,10 @@ static bool is_for_all(const struct run *run, const struct carried *carried)
 
 /* A level is known to all that pay for its account from when it is told, until a bill of a run
  * before tells another; and a gauge to all that do in the period, when they have turns that begin
- * in it.  The account may be another one of the same record, to which the state is lent. */
-static void copy_state(struct run *run, const struct carried first, uint32_t account)
+ * in it.  The account may be another one of the same record, to which the state is lent.  Copies of
+ * it are in run->carried from there on. */
+static void copy_state(struct run *run, const struct carried first, uint32_t account,
+                       uint32_t copies)
 {
     const bool is_lent = first.is_gone || account != first.state.account;
     const bool is_level = carried_is_level(run, &first), goes_on = is_for_all(run, &first);
@@ -251,7 +260,6 @@ static void copy_state(struct run *run, const struct carried first, uint32_t acc
     if (is_lent && is_level && first.state.at < run->period.from) {
         copy.state.told = run->period.from; /* it has not changed since, whoever tells it */
     }
-    const uint32_t copies = run->carried_count; /* of this one, from here on */
     const instant since = goes_on && !is_level ? first.state.at : copy.state.told;
     uint32_t payer;
     for (instant at = since > run->period.from ? since : run->period.from, from = at;
@@ -295,6 +303,21 @@ static int compare_told(const void *a_item, const void *b_item)
     return (a->index > b->index) - (a->index < b->index);
 }
 
+/* Gives a state that is nobody's any more to who pays for an account when it is told: for good, so
+ * that it is passed on until then. */
+static bool take_in(struct run *run, const struct carried gone, uint32_t account)
+{
+    const instant at =
+        gone.state.told > run->period.from ? gone.state.told : run->period.from;
+    const uint32_t payer = accounts_payer(run->accounts, account, at);
+    if (!accounts_is_billed(run->accounts, run->catalog, payer, at)) {
+        return false;
+    }
+    add_copy(run, &gone, account, payer);
+    run->carried[run->carried_count - 1].is_copy = false;
+    return true;
+}
+
 /* Events are known to all who price their account, so a level or gauge is one for all of them: a
  * view that begins where no other of the account's bills does has none of its own, and neither has
  * the account when a view has billed it alone. */
@@ -324,14 +347,21 @@ static void lend_states(struct run *run)
         while (end < count && told[end].own == own && told[end].series == told[first].series) {
             end++;
         }
-        for (uint32_t i = has_copies ? accounts->copy_first[own] : 0; i <= behind; i++) {
+        bool is_homeless = true;
+        for (uint32_t k = first; k < end; k++) {
+            is_homeless = is_homeless && run->carried[told[k].index].is_gone;
+        }
+        const uint32_t first_copy = has_copies ? accounts->copy_first[own] : 0;
+        for (uint32_t i = first_copy; i <= behind; i++) {
             const uint32_t account = i < behind ? accounts->copies[i] : own;
             bool has_own = false;
             for (uint32_t k = first; k < end && !has_own; k++) {
                 has_own = told[k].account == account && !run->carried[told[k].index].is_gone;
             }
             if (!has_own) {
-                copy_state(run, lent, account);
+                const uint32_t copies = run->carried_count;
+                is_homeless = is_homeless && !take_in(run, lent, account);
+                copy_state(run, lent, account, copies);
             }
         }
     }
@@ -377,10 +407,15 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             struct carried *last = add_carried(run);
             *last = (struct carried){.raw = line};
             status = read_meter_state(run, object, payer, *at, last, &is_known);
-            uint32_t heir = is_known ? last->payer : payer;
-            if (status == OK &&
-                !goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), *at)) {
-                status = ERR_CONFLICT;
+            if (is_known && last->is_gone) {
+                bool is_now = run->has_cuts ? *at >= run->period.from : *at == run->period.from;
+                status = status == OK && !is_now && payer != MAP_NONE ? ERR_CONFLICT : status;
+                is_known = is_now;
+            } else {
+                uint32_t heir = is_known ? last->payer : payer;
+                bool is_level = is_known && carried_is_level(run, last);
+                status = status == OK && !goes_on_at(run, payer, heir, is_level, *at) ? ERR_CONFLICT
+                                                                                      : status;
             }
             run->carried_count -= status != OK || !is_known;
         }
@@ -581,7 +616,7 @@ enum status load_opening(struct run *run)
     bool lends = run->accounts->view_count > 0;
     for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
         if (!run->carried[i].is_gone) {
-            copy_state(run, run->carried[i], run->carried[i].state.account);
+            copy_state(run, run->carried[i], run->carried[i].state.account, run->carried_count);
         }
         lends = lends || run->carried[i].is_gone;
     }
