@@ -129,7 +129,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         meter++;
     }
     uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
-    bool is_of_view = yyjson_obj_get(object, "contract");
+    bool is_of_view =
+        yyjson_obj_get(object, "contract") || yyjson_get_len(yyjson_obj_get(object, "payer")) == 0;
     out->state.account =
         is_of_view && payer == MAP_NONE ? MAP_NONE : accounts_find(run->accounts, view, account);
     if (is_of_view && out->state.account == MAP_NONE && !out->has_samples) {
@@ -318,6 +319,63 @@ static bool take_in(struct run *run, const struct carried gone, uint32_t account
     return true;
 }
 
+/* Whether a state serves others better than another of the same account: a level that is told
+ * earlier, since who needs it may begin before the other is; of gauges the one that a row of both
+ * would have. */
+static bool is_better(enum aggregate aggregate, const struct meter_state *a,
+                      const struct meter_state *b)
+{
+    if (aggregate == AGGREGATE_TIME_WEIGHTED) {
+        return a->told < b->told;
+    }
+    if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_MIN) {
+        int order = dec_compare(a->value, b->value);
+        return aggregate == AGGREGATE_MAX ? order > 0 : order < 0;
+    }
+    if (a->at != b->at) {
+        return a->at > b->at;
+    }
+    int order = text_compare(a->source, b->source);
+    return order > 0 || (order == 0 && text_compare(a->id, b->id) > 0);
+}
+
+/* Of one record's account and series: what the best of them says goes to all accounts that say less
+ * or nothing.  A level of one's own is as good as any. */
+static void lend_states_of(struct run *run, const struct told *told, uint32_t count)
+{
+    const struct accounts *accounts = run->accounts;
+    const uint32_t own = told->own;
+    const enum aggregate aggregate =
+        run->catalog->meters[series_at(&run->series, told->series)->meter].aggregate;
+    struct carried best = run->carried[told->index];
+    for (uint32_t i = 1; i < count; i++) {
+        const struct carried *carried = &run->carried[told[i].index];
+        best = is_better(aggregate, &carried->state, &best.state) ? *carried : best;
+    }
+    const bool has_copies = accounts_has_copies(accounts, own), was_gone = best.is_gone;
+    const uint32_t first = has_copies ? accounts->copy_first[own] : 0,
+                   end = has_copies ? accounts->copy_first[own + 1] : 0;
+    bool is_homeless = was_gone;
+    if (aggregate != AGGREGATE_TIME_WEIGHTED) {
+        best.state.is_open = false; /* a slot that goes on is not lent */
+    }
+    for (uint32_t i = first; i <= end; i++) { /* those of views, then the record's own */
+        const uint32_t account = i < end ? accounts->copies[i] : own;
+        bool has_own = !was_gone && account == best.state.account;
+        for (uint32_t k = 0; k < count && !has_own; k++) {
+            const struct carried *carried = &run->carried[told[k].index];
+            has_own = told[k].account == account && !carried->is_gone &&
+                      (aggregate == AGGREGATE_TIME_WEIGHTED ||
+                       !is_better(aggregate, &best.state, &carried->state));
+        }
+        const uint32_t copies = run->carried_count;
+        if (!has_own) {
+            is_homeless = is_homeless && !take_in(run, best, account);
+            copy_state(run, best, account, copies);
+        }
+    }
+}
+
 /* Events are known to all who price their account, so a level or gauge is one for all of them: a
  * view that begins where no other of the account's bills does has none of its own, and neither has
  * the account when a view has billed it alone. */
@@ -339,31 +397,12 @@ static void lend_states(struct run *run)
         qsort(told, count, sizeof *told, compare_told);
     }
     for (uint32_t first = 0, end; first < count; first = end) {
-        const struct carried lent = run->carried[told[first].index];
-        const uint32_t own = told[first].own;
-        const bool has_copies = accounts_has_copies(accounts, own);
-        const uint32_t behind = has_copies ? accounts->copy_first[own + 1] : 0;
         end = first + 1;
-        while (end < count && told[end].own == own && told[end].series == told[first].series) {
+        while (end < count && told[end].own == told[first].own &&
+               told[end].series == told[first].series) {
             end++;
         }
-        bool is_homeless = true;
-        for (uint32_t k = first; k < end; k++) {
-            is_homeless = is_homeless && run->carried[told[k].index].is_gone;
-        }
-        const uint32_t first_copy = has_copies ? accounts->copy_first[own] : 0;
-        for (uint32_t i = first_copy; i <= behind; i++) {
-            const uint32_t account = i < behind ? accounts->copies[i] : own;
-            bool has_own = false;
-            for (uint32_t k = first; k < end && !has_own; k++) {
-                has_own = told[k].account == account && !run->carried[told[k].index].is_gone;
-            }
-            if (!has_own) {
-                const uint32_t copies = run->carried_count;
-                is_homeless = is_homeless && !take_in(run, lent, account);
-                copy_state(run, lent, account, copies);
-            }
-        }
+        lend_states_of(run, told + first, end - first);
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < run->carried_count; i++) {
