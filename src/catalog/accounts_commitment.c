@@ -200,6 +200,47 @@ static void warn_of_upfront(const struct finish *finish, const struct held *item
     }
 }
 
+/* The first instant of its term at which a view alone bills its account, and so nobody pays for it;
+ * INSTANT_MAX: none. */
+static instant when_unpaid(const struct accounts *accounts, const struct held *item)
+{
+    const struct commitment *commitment = item->commitment;
+    for (instant at = commitment->from; at < commitment->to;) {
+        struct period slot = {INSTANT_MIN, INSTANT_MAX};
+        if (accounts_payer(accounts, item->account, at) == accounts->nobody) {
+            return at;
+        }
+        accounts_narrow(accounts, item->account, at, &slot);
+        at = slot.to;
+    }
+    return INSTANT_MAX;
+}
+
+/* A view has the commitments of its own contract; those that its accounts have besides are on no
+ * bill while it alone bills them.  What stands in the view too goes on there.  By id. */
+static void warn_of_unpaid(const struct finish *finish, const struct held *items, uint32_t count)
+{
+    for (uint32_t i = 0; finish->accounts->nobody != NONE && i < count; i++) {
+        const struct commitment *item = items[i].commitment;
+        instant at = item->view == NONE ? when_unpaid(finish->accounts, &items[i]) : INSTANT_MAX;
+        bool is_in_view = i > 0 && text_equal(items[i - 1].commitment->id, item->id);
+        if (at != INSTANT_MAX && !is_in_view) { /* those of views go before */
+            char day[TIME_FORMAT_MAX] = "the beginning";
+            if (at != INSTANT_MIN) {
+                time_format_short(at, day);
+            }
+            complain_softly(finish->builder->complaints, item->place, "COMMITMENT_UNPAID",
+                            TEXT("a view has the commitments of its own contract: write it there, "
+                                 "with the same id, term and fees"),
+                            "commitment %.*s covers nothing and is not billed from %s on: a view "
+                            "alone bills its account, %.*s",
+                            SHOWN(item->id), day,
+                            SHOWN(finish->accounts->items[items[i].account].id));
+            return; /* once for all */
+        }
+    }
+}
+
 void finish_commitments(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
@@ -227,6 +268,7 @@ void finish_commitments(struct finish *finish)
         }
     }
     warn_of_upfront(finish, items, count);
+    warn_of_unpaid(finish, items, count);
     qsort(items, count, sizeof *items, compare_held);
     finish->accounts->commitments = items;
     finish->accounts->commitment_count = count;

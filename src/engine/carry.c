@@ -175,9 +175,10 @@ static bool is_told_elsewhere(const struct run *run, const struct meter_state *s
     const instant own = last_had(run, state->account, payer, state->at);
     bool is_elsewhere = false;
     uint32_t other;
-    for (instant at = run->period.from;
-         !is_elsewhere && payers_next(run, state->account, &at, &other);) {
-        is_elsewhere = last_had(run, state->account, other, own) > own;
+    for (instant at = run->period.from, from = at;
+         !is_elsewhere && payers_next(run, state->account, &at, &other); from = at) {
+        is_elsewhere = accounts_is_billed(run->accounts, run->catalog, other, from) &&
+                       last_had(run, state->account, other, own) > own;
     }
     return is_elsewhere;
 }

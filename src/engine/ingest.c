@@ -677,6 +677,14 @@ static void add_echoes(struct worker *worker, struct event_records *records,
     }
 }
 
+/* A run that begins inside a turn cuts it there. */
+static bool begins_turn(const struct run *run, uint32_t payer, uint32_t cut)
+{
+    const struct billing_of billing = run_billing(run, payer);
+    const instant from = run->cuts[cut].from;
+    return from != run->period.from || billing_turn(&billing, from).from == from;
+}
+
 /* The last value of a gauge is known to others that pay for its account as a turn of theirs begins;
  * to its own payer it goes from turn to turn (book_carry). */
 static void add_gauge_echoes(struct worker *worker, struct event_records *records,
@@ -696,7 +704,8 @@ static void add_gauge_echoes(struct worker *worker, struct event_records *record
             known++;
         }
         uint32_t cut = run->cut_first[payer];
-        while (cut < run->cut_first[payer + 1] && run->cuts[cut].from < span.from) {
+        while (cut < run->cut_first[payer + 1] &&
+               (run->cuts[cut].from < span.from || !begins_turn(run, payer, cut))) {
             cut++;
         }
         if (known < count || cut == run->cut_first[payer + 1] || run->cuts[cut].from >= span.to) {

@@ -105,7 +105,8 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
 }
 
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
- * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
+ * with who pays for the account when the bill ended that tells it, or later, as the run begins; of
+ * an account that its view has no more, with whom that is lent to. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
                                     struct carried *out, bool *is_known)
 {
@@ -128,9 +129,16 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         meter++;
     }
     uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
-    out->state.account = accounts_find(run->accounts, view, account);
-    *is_known = payer != MAP_NONE && sku != MAP_NONE && meter < catalog->meter_count &&
-                out->state.account != MAP_NONE;
+    bool is_of_view =
+        yyjson_obj_get(object, "contract") || yyjson_get_len(yyjson_obj_get(object, "payer")) == 0;
+    out->state.account =
+        is_of_view && payer == MAP_NONE ? MAP_NONE : accounts_find(run->accounts, view, account);
+    if (is_of_view && out->state.account == MAP_NONE && !out->has_samples) {
+        out->is_gone = true; /* the view, or the account from its list */
+        out->state.account = accounts_find(run->accounts, NONE, account);
+    }
+    *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE &&
+                meter < catalog->meter_count && out->state.account != MAP_NONE;
     if (!*is_known) {
         return OK;
     }
@@ -158,8 +166,16 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
                                        known->dimension_count);
     }
-    out->payer = accounts_payer(run->accounts, out->state.account,
-                                at > run->period.from ? at : run->period.from);
+    const instant since = at > run->period.from ? at : run->period.from;
+    out->payer = accounts_payer(run->accounts, out->state.account, since);
+    if (is_of_view && !out->has_samples &&
+        !accounts_is_billed(run->accounts, catalog, out->payer, since)) {
+        out->is_gone = true;
+    }
+    if (out->is_gone) {
+        out->state.account = accounts_own(run->accounts, out->state.account);
+        out->payer = MAP_NONE;
+    }
     out->state.told = at;
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
@@ -210,38 +226,191 @@ static struct carried *add_carried(struct run *run)
     return &run->carried[run->carried_count++];
 }
 
+static void add_copy(struct run *run, const struct carried *first, uint32_t account, uint32_t payer)
+{
+    struct carried *copy = add_carried(run);
+    *copy = *first;
+    copy->state.account = account;
+    copy->payer = payer;
+    copy->is_copy = true;
+    copy->is_gone = false;
+}
+
+/* Whether it is known to all who pay for the account in the period, and not to the one alone who
+ * goes on with it. */
+static bool is_for_all(const struct run *run, const struct carried *carried)
+{
+    const uint32_t meter = series_at(&run->series, carried->state.series)->meter;
+    return carried_is_level(run, carried) ||
+           (run->catalog->meters[meter].aggregate == AGGREGATE_LATEST && run->has_cuts);
+}
+
 /* A level is known to all that pay for its account from when it is told, until a bill of a run
  * before tells another; and a gauge to all that do in the period, when they have turns that begin
- * in it. */
-static void copy_state(struct run *run, uint32_t index)
+ * in it.  The account may be another one of the same record, to which the state is lent.  Copies of
+ * it are in run->carried from there on. */
+static void copy_state(struct run *run, const struct carried first, uint32_t account,
+                       uint32_t copies)
 {
-    const struct carried first = run->carried[index];
-    const uint32_t account = first.state.account;
-    const bool is_level = carried_is_level(run, &first);
-    enum aggregate aggregate =
-        run->catalog->meters[series_at(&run->series, first.state.series)->meter].aggregate;
-    if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
+    const bool is_lent = first.is_gone || account != first.state.account;
+    const bool is_level = carried_is_level(run, &first), goes_on = is_for_all(run, &first);
+    if (!goes_on && !is_lent) {
         return;
     }
-    const uint32_t copies = run->carried_count; /* of this one, from here on */
-    const instant since = is_level ? first.state.told : first.state.at;
+    struct carried copy = first;
+    if (is_lent && is_level && first.state.at < run->period.from) {
+        copy.state.told = run->period.from; /* it has not changed since, whoever tells it */
+    }
+    const instant since = goes_on && !is_level ? first.state.at : copy.state.told;
     uint32_t payer;
     for (instant at = since > run->period.from ? since : run->period.from, from = at;
-         payers_next(run, account, &at, &payer); from = at) {
+         payers_next(run, account, &at, &payer) && (goes_on || from == copy.state.told);
+         from = at) {
         if (is_level && run_was_billed(run, payer, from)) {
             return;
         }
-        bool is_known = payer == first.payer;
+        bool is_known =
+            is_lent ? !accounts_is_paid_by(run->accounts, run->catalog, account, payer, from)
+                    : payer == first.payer;
         for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
             is_known = run->carried[i].payer == payer;
         }
         if (!is_known) {
-            struct carried *copy = add_carried(run);
-            *copy = first;
-            copy->payer = payer;
-            copy->is_copy = true;
+            add_copy(run, &copy, account, payer);
         }
     }
+}
+
+/* ---- views --------------------------------------------------------------------------------- */
+
+/* A state by the record's account. */
+struct told {
+    uint32_t own, series, account; /* its own before those of views */
+    uint32_t index;                /* in run->carried */
+};
+
+static int compare_told(const void *a_item, const void *b_item)
+{
+    const struct told *a = a_item, *b = b_item;
+    if (a->own != b->own) {
+        return a->own < b->own ? -1 : 1;
+    }
+    if (a->series != b->series) {
+        return a->series < b->series ? -1 : 1;
+    }
+    if (a->account != b->account) {
+        return a->account < b->account ? -1 : 1;
+    }
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+/* Gives a state that is nobody's any more to who pays for an account when it is told: for good, so
+ * that it is passed on until then. */
+static bool take_in(struct run *run, const struct carried gone, uint32_t account)
+{
+    const instant at =
+        gone.state.told > run->period.from ? gone.state.told : run->period.from;
+    const uint32_t payer = accounts_payer(run->accounts, account, at);
+    if (!accounts_is_billed(run->accounts, run->catalog, payer, at)) {
+        return false;
+    }
+    add_copy(run, &gone, account, payer);
+    run->carried[run->carried_count - 1].is_copy = false;
+    return true;
+}
+
+/* Whether a state serves others better than another of the same account: a level that is told
+ * earlier, since who needs it may begin before the other is; of gauges the one that a row of both
+ * would have. */
+static bool is_better(enum aggregate aggregate, const struct meter_state *a,
+                      const struct meter_state *b)
+{
+    if (aggregate == AGGREGATE_TIME_WEIGHTED) {
+        return a->told < b->told;
+    }
+    if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_MIN) {
+        int order = dec_compare(a->value, b->value);
+        return aggregate == AGGREGATE_MAX ? order > 0 : order < 0;
+    }
+    if (a->at != b->at) {
+        return a->at > b->at;
+    }
+    int order = text_compare(a->source, b->source);
+    return order > 0 || (order == 0 && text_compare(a->id, b->id) > 0);
+}
+
+/* Of one record's account and series: what the best of them says goes to all accounts that say less
+ * or nothing.  A level of one's own is as good as any. */
+static void lend_states_of(struct run *run, const struct told *told, uint32_t count)
+{
+    const struct accounts *accounts = run->accounts;
+    const uint32_t own = told->own;
+    const enum aggregate aggregate =
+        run->catalog->meters[series_at(&run->series, told->series)->meter].aggregate;
+    struct carried best = run->carried[told->index];
+    for (uint32_t i = 1; i < count; i++) {
+        const struct carried *carried = &run->carried[told[i].index];
+        best = is_better(aggregate, &carried->state, &best.state) ? *carried : best;
+    }
+    const bool has_copies = accounts_has_copies(accounts, own), was_gone = best.is_gone;
+    const uint32_t first = has_copies ? accounts->copy_first[own] : 0,
+                   end = has_copies ? accounts->copy_first[own + 1] : 0;
+    bool is_homeless = was_gone;
+    if (aggregate != AGGREGATE_TIME_WEIGHTED) {
+        best.state.is_open = false; /* a slot that goes on is not lent */
+    }
+    for (uint32_t i = first; i <= end; i++) { /* those of views, then the record's own */
+        const uint32_t account = i < end ? accounts->copies[i] : own;
+        bool has_own = !was_gone && account == best.state.account;
+        for (uint32_t k = 0; k < count && !has_own; k++) {
+            const struct carried *carried = &run->carried[told[k].index];
+            has_own = told[k].account == account && !carried->is_gone &&
+                      (aggregate == AGGREGATE_TIME_WEIGHTED ||
+                       !is_better(aggregate, &best.state, &carried->state));
+        }
+        const uint32_t copies = run->carried_count;
+        if (!has_own) {
+            is_homeless = is_homeless && !take_in(run, best, account);
+            copy_state(run, best, account, copies);
+        }
+    }
+}
+
+/* Events are known to all who price their account, so a level or gauge is one for all of them: a
+ * view that begins where no other of the account's bills does has none of its own, and neither has
+ * the account when a view has billed it alone. */
+static void lend_states(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    struct told *told = arena_alloc(&run->arena, (run->carried_count + 1) * sizeof *told);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->carried_count; i++) {
+        const struct carried *carried = &run->carried[i];
+        const struct meter_state *state = &carried->state;
+        const uint32_t own = accounts_own(accounts, state->account);
+        if (!carried->is_copy && !carried->has_samples &&
+            (carried->is_gone || accounts_has_copies(accounts, own))) {
+            told[count++] = (struct told){own, state->series, state->account, i};
+        }
+    }
+    if (count > 0) {
+        qsort(told, count, sizeof *told, compare_told);
+    }
+    for (uint32_t first = 0, end; first < count; first = end) {
+        end = first + 1;
+        while (end < count && told[end].own == told[first].own &&
+               told[end].series == told[first].series) {
+            end++;
+        }
+        lend_states_of(run, told + first, end - first);
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < run->carried_count; i++) {
+        if (!run->carried[i].is_gone) {
+            run->carried[kept++] = run->carried[i];
+        }
+    }
+    run->carried_count = kept;
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
@@ -277,10 +446,15 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             struct carried *last = add_carried(run);
             *last = (struct carried){.raw = line};
             status = read_meter_state(run, object, payer, *at, last, &is_known);
-            uint32_t heir = is_known ? last->payer : payer;
-            if (status == OK &&
-                !goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), *at)) {
-                status = ERR_CONFLICT;
+            if (is_known && last->is_gone) {
+                bool is_now = run->has_cuts ? *at >= run->period.from : *at == run->period.from;
+                status = status == OK && !is_now && payer != MAP_NONE ? ERR_CONFLICT : status;
+                is_known = is_now;
+            } else {
+                uint32_t heir = is_known ? last->payer : payer;
+                bool is_level = is_known && carried_is_level(run, last);
+                status = status == OK && !goes_on_at(run, payer, heir, is_level, *at) ? ERR_CONFLICT
+                                                                                      : status;
             }
             run->carried_count -= status != OK || !is_known;
         }
@@ -478,8 +652,15 @@ enum status load_opening(struct run *run)
         qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
         drop_moved(run);
     }
+    bool lends = run->accounts->view_count > 0;
     for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
-        copy_state(run, i);
+        if (!run->carried[i].is_gone) {
+            copy_state(run, run->carried[i], run->carried[i].state.account, run->carried_count);
+        }
+        lends = lends || run->carried[i].is_gone;
+    }
+    if (lends) {
+        lend_states(run);
     }
     if (run->carried_count > 0) {
         qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);

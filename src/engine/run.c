@@ -74,6 +74,9 @@ uint32_t run_claim(struct run *run, uint32_t count)
 
 uint32_t run_payer(const struct run *run, struct text payer, struct text contract)
 {
+    if (payer.size == 0) { /* who has no id: nobody, who keeps what an account had before a view */
+        return run->accounts->nobody == NONE ? (uint32_t)MAP_NONE : run->accounts->nobody;
+    }
     if (contract.size == 0) {
         return accounts_find(run->accounts, NONE, payer);
     }

@@ -35,6 +35,7 @@ struct carried {
     struct meter_state state;
     struct text raw;  /* its line */
     bool is_copy;     /* for another payer */
+    bool is_gone;     /* of a view that is not there any more, or has not the account: of nobody */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
 

@@ -82,6 +82,35 @@ static void spread_to_heirs(struct run *run, uint32_t account, uint32_t failed, 
     }
 }
 
+/* Whether a bill that ends as the period begins has told the account's levels. */
+static bool was_told(const struct run *run, uint32_t account)
+{
+    const instant at = run->period.from - 1;
+    const uint32_t payer = accounts_payer(run->accounts, account, at);
+    return accounts_is_paid_by(run->accounts, run->catalog, account, payer, at) &&
+           !unbilled_find(run, payer);
+}
+
+/* Levels are lent to a view that begins, and to the account that it had, by whoever has them
+ * (opening.c): where the one that failed was the only one, they have none. */
+static void spread_to_borrowers(struct run *run, uint32_t account, uint32_t failed,
+                                enum heirs heirs)
+{
+    const struct accounts *accounts = run->accounts;
+    const uint32_t own = accounts_own(accounts, account);
+    if (heirs == WALLET_HEIR || !accounts_has_copies(accounts, own)) {
+        return;
+    }
+    const uint32_t first = accounts->copy_first[own], end = accounts->copy_first[own + 1];
+    bool is_told = was_told(run, own);
+    for (uint32_t i = first; i < end && !is_told; i++) {
+        is_told = was_told(run, accounts->copies[i]);
+    }
+    for (uint32_t i = first; i <= end && !is_told; i++) {
+        spread_to_heirs(run, i < end ? accounts->copies[i] : own, failed, heirs);
+    }
+}
+
 /* As the turn began in which it failed first. */
 static instant turn_of_failure(const struct run *run, const struct unbilled *unbilled)
 {
@@ -113,6 +142,7 @@ static void look_at_account(struct run *run, uint32_t account, struct period fai
                                           : unbilled->span.from < next && at < unbilled->span.to);
         if (had_state) {
             spread_to_heirs(run, account, payer, heirs);
+            spread_to_borrowers(run, account, payer, heirs);
         }
     }
 }
