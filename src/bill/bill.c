@@ -710,12 +710,13 @@ static void negate_line(struct arena *arena, struct line *line)
 }
 
 /* A line that costs the same for other events is said too: events and fingerprints of all bills of
- * a line add up to those that are known. */
+ * a line add up to those that are known.  So does what is converted, also to nothing. */
 static bool is_nothing(const struct line *line)
 {
     return dec_is_zero(line->quantity) && dec_is_zero(line->amount) && dec_is_zero(line->exact) &&
            dec_is_zero(line->list) && line->events == 0 && line->print == 0 &&
-           (!line->effective || dec_is_zero(*line->effective));
+           (!line->effective || dec_is_zero(*line->effective)) &&
+           (!line->conversion || dec_is_zero(line->conversion->amount));
 }
 
 /* lines now + negated lines issued, summed by id; what is zero goes. */

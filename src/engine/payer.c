@@ -357,6 +357,30 @@ static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period
     return count;
 }
 
+/* A threshold is of the currency that the whole cut is billed in: where a contract with another one
+ * begins or ends inside, a part would be in what nobody has compared. */
+static enum status hold_currency(struct worker *worker, const struct job *job,
+                                 const struct bill_money *whole, struct error *err)
+{
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        struct pricing pricing;
+        struct bill_money part;
+        run_pricing(worker->run, &worker->scratch, job->payer, job->parts[i], &pricing);
+        TRY(pricing_money(&pricing, &part, err));
+        if (part.currency != whole->currency) {
+            char from[TIME_FORMAT_MAX];
+            int size = time_format_short(job->parts[i].from, from);
+            (void)fail(err, ERR_INPUT,
+                       "its turn is billed in %s, and thresholds divide it: the bill from %.*s on "
+                       "would be in %s",
+                       whole->currency->code, size, from, part.currency->code);
+            return fail_hint(err, "say the same currency for the account and its contract, or "
+                                  "let the contract begin with a turn");
+        }
+    }
+    return OK;
+}
+
 /* Divides a cut at thresholds, or as it was billed; the parts are handed on. */
 static enum status divide_cut(struct worker *worker, struct job *job, struct period cut,
                               bool is_first, struct error *err)
@@ -366,10 +390,11 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
     const struct thresholds *thresholds = payer_thresholds(run, job->payer, cut.from);
     instant *cuts = NULL;
     uint32_t count = thresholds ? issued_cuts(run, job->payer, cut, arena, &cuts) : 0;
-    if (thresholds && count == 0) {
+    const bool is_found = thresholds && count == 0;
+    struct priced priced;
+    if (is_found) {
         struct book book;
         struct pricing pricing;
-        struct priced priced;
         TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
         struct book_view view = payer_view(run, &pricing);
         TRY(book_close(&book, &view, err));
@@ -392,7 +417,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
     parts[made++] = (struct period){from, cut.to};
     job->parts = parts;
     job->part_count = made;
-    return OK;
+    return is_found && made > 1 ? hold_currency(worker, job, &priced.money, err) : OK;
 }
 
 /* What was known when the cut was billed is known of all its parts. */
