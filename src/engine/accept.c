@@ -655,8 +655,8 @@ static int compare_strangers(const void *a_item, const void *b_item)
 }
 
 /* The names of the first subjects that are no account: read again, since nothing is kept of them.
- * They are told and not written, so that what cannot be read is left out. */
-static void name_strangers(struct run *run)
+ */
+static void read_strangers(struct run *run)
 {
     struct worker *worker = &run->workers[0];
     uint32_t count = 0;
@@ -690,6 +690,34 @@ static void name_strangers(struct run *run)
     }
 }
 
+/* Where memory of the thread that decides runs out to, when the others have ended. */
+static void set_recover(struct run *run, jmp_buf *recover)
+{
+    struct worker *worker = &run->workers[0];
+    struct arena *arenas[] = {&run->arena,
+                              &worker->arena,
+                              &worker->scratch,
+                              &worker->decoder_arena,
+                              &worker->segment_arena,
+                              &worker->header_arena};
+    for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
+        arenas[i]->recover = recover;
+    }
+}
+
+/* They are told and not written: what cannot be read, or has no room, is left out. */
+static void name_strangers(struct run *run)
+{
+    const struct error err = *run->err;
+    jmp_buf here;
+    set_recover(run, &here);
+    if (setjmp(here) == 0) {
+        read_strangers(run);
+    }
+    set_recover(run, &run->recover);
+    *run->err = err;
+}
+
 enum status run_accept(struct run *run)
 {
     run->next_partition = 0;
@@ -699,12 +727,7 @@ enum status run_accept(struct run *run)
         arena_release(&run->workers[i].scratch);
     }
     if (status == OK && !run_is_stopped(run)) {
-        struct worker *worker = &run->workers[0];
-        struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->decoder_arena,
-                                  &worker->segment_arena, &worker->header_arena};
-        for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
-            arenas[i]->recover = &run->recover;
-        }
+        set_recover(run, &run->recover);
         status = decide_all(run);
         if (status == OK) {
             name_strangers(run);

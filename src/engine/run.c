@@ -287,6 +287,9 @@ static void tear_down(struct run *run)
 {
     struct env *env = run->env;
     output_abort(run->output);
+    for (int i = 0; run->workers && i < run->threads; i++) {
+        spool_abandon(run->workers[i].verdicts); /* memory ran out as conflicts were decided */
+    }
     spool_free(run->arrivals);
     spool_free(run->records);
     spool_free(run->verdicts);

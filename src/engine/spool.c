@@ -345,6 +345,15 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
     return status;
 }
 
+void spool_abandon(struct spool_writer *writer)
+{
+    if (writer) {
+        writer->failed = true;
+        enum status status = spool_flush(writer, NULL);
+        (void)status; /* of what had failed before */
+    }
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 uint32_t spool_chunk_count(const struct spool *spool, uint32_t partition)

@@ -78,6 +78,8 @@ static inline void *spool_add(struct spool_writer *writer, uint32_t partition, u
 }
 /* Hands over what is not full and frees the writer. */
 enum status spool_flush(struct spool_writer *writer, struct error *err);
+/* Frees the writer, and what is in it is lost: of a run that has failed.  NULL is fine. */
+void spool_abandon(struct spool_writer *writer);
 
 struct spool_chunk {
     void *units;    /* the caller's until spool_unload */
