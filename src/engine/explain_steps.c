@@ -119,16 +119,10 @@ static bool is_made_of(const struct explain *x, uint32_t index, const struct tra
                        const uint8_t *marks)
 {
     const struct charge *charge = &x->priced.charges[index];
-    if (trace->made_from < trace->made_to) {
+    if (trace->made_from < trace->made_to || trace->step->kind == STEP_TIER) {
         return (marks[index] & OWN) && index >= trace->made_from && index < trace->made_to;
     }
-    /* Turns with a contract and without one overlap: it is for all of its own that is billed; what
-     * is paid in advance, from when it is. */
-    struct period span = period_intersect(trace->turn, x->pricing.cut);
-    bool is_from = charge->span.from == span.from ||
-                   (trace->step->kind != STEP_TIER && trace->step->kind != STEP_BOUND);
-    bool is_then = charge->at == trace->turn.from ||
-                   (period_has(trace->turn, charge->at) && charge->span.to == span.to && is_from);
+    bool is_then = charge->at == trace->turn.from || period_has(trace->turn, charge->at);
     return (marks[index] & OWN) && charge->row == NONE && charge->step == trace->step &&
            charge->account == trace->account && is_then; /* the turn of a row is an instant */
 }

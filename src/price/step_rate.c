@@ -693,6 +693,7 @@ struct whole {
     struct dec sum;   /* of what its rows measure */
     struct dec rest;  /* of the total, on no row */
     uint32_t tier;    /* that of all of it; NONE */
+    uint32_t trace;   /* what is told of it, when that is asked for */
     bool waits;       /* for the end of its turn */
 };
 
@@ -753,6 +754,7 @@ static enum status total_bucket(struct work *work, struct bucket *bucket, struct
     TRY(dec_subtract(bucket->x, bucket->opening_x, &whole->sum, work->err));
     TRY(find_rest(work, bucket, y, whole->total, &whole->rest));
     const struct tier_values *tier = tier_of(bucket, whole);
+    whole->trace = work->trace_count;
     work_trace_bucket(work, bucket,
                       (struct trace){.step = own,
                                      .before = bucket->opening_x,
@@ -786,7 +788,12 @@ static enum status charge_rest(struct work *work, const struct bucket *bucket,
     if (extra.has_rate && !own->tier.settle_at_end) {
         TRY(subtract(bucket->x, bucket->opening_x, &extra.quantity, work->err));
     }
-    work_push(work, work_add_charge(work, &extra));
+    const uint32_t index = work_add_charge(work, &extra);
+    if (whole->trace < work->trace_count) { /* is told */
+        work->traces[whole->trace].made_from = index;
+        work->traces[whole->trace].made_to = index + 1;
+    }
+    work_push(work, index);
     return OK;
 }
 
