@@ -404,9 +404,9 @@ __attribute__((noinline)) static void finish_several(struct worker *worker, stru
 
 /* Keeps the first places of so many subjects: which these are depends on no order. */
 __attribute__((cold, noinline)) static void note_stranger(struct worker *worker,
-                                                          const struct pending *pending)
+                                                          struct hash128 subject, uint64_t position)
 {
-    struct stranger found = {pending->subject, pending->arrival.position};
+    struct stranger found = {subject, position};
     uint32_t at = 0, count = worker->stranger_count;
     while (at < count && hash_compare(worker->strangers[at].subject, found.subject) != 0) {
         at++;
@@ -430,7 +430,7 @@ static void finish_pending(struct worker *worker, struct pending *pending)
     uint32_t account = pending->arrival.account;
     if (account == NONE && !pending->is_found &&
         excluded_of(pending->records) != EXCLUDE_NO_METER) {
-        note_stranger(worker, pending);
+        note_stranger(worker, pending->subject, pending->arrival.position);
     }
     if (accounts_has_copies(worker->run->accounts, account)) {
         finish_copies(worker, pending);
@@ -897,12 +897,16 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
 {
     const struct run *run = worker->run;
     struct event_records records;
-    arrival->account = account_find(&run->finder, account_hash(&run->finder, event->subject));
+    struct hash128 subject = account_hash(&run->finder, event->subject);
+    arrival->account = account_find(&run->finder, subject);
     if (accounts_has_copies(run->accounts, arrival->account)) {
         take_event_copies(worker, &records, event, arrival, meters, count);
         return;
     }
     measure_event(worker, &records, event, arrival->account, meters, count);
+    if (arrival->account == NONE && excluded_of(records.units) != EXCLUDE_NO_METER) {
+        note_stranger(worker, subject, arrival->position);
+    }
     uint32_t main = records.partitions[0];
     arrival->partition = (uint16_t)main;
     emit_arrival(worker, arrival);
