@@ -26,7 +26,8 @@ install() {
 }
 
 # run_all NAME COMMAND...: everything, with a farthing that runs COMMAND.  Cases are left out that need
-# a file of $without: DuckDB's library is of this machine, and s390x has none.
+# a file of $without: DuckDB's library is of this machine, and s390x has none; of descriptors
+# qemu takes some itself.
 without=()
 run_all() {
     local name=$1 of=$work/run-$1
@@ -88,14 +89,14 @@ for kind in "$@"; do
     case $kind in
     narrow)
         install qemu-user
-        without=()
+        without=(--without /usr/bin/prlimit)
         run_all narrow qemu-x86_64 -cpu qemu64 "$PWD/build/release/farthing"
         ;;
     big-endian)
         install qemu-user gcc-s390x-linux-gnu
         make_root
         build_foreign
-        without=(--without build/bench/libduckdb.so)
+        without=(--without /usr/bin/prlimit --without build/bench/libduckdb.so)
         run_all big-endian qemu-s390x -L "$root" "$work/s390x/farthing"
         ;;
     *) echo "usage: foreign.sh [narrow] [big-endian]" >&2 && exit 2 ;;
