@@ -40,8 +40,12 @@ struct view {
 };
 
 /* What a record says of an account, for a time. */
-enum { SETTING_SHARING = 0xFFFFFFF0u, SETTING_GROUP }; /* names of no customer */
-struct setting {                                       /* by account */
+enum {
+    SETTING_UNASKED = 0xFFFFFFF0u, /* of taxes, and named by no expression: says that there is one */
+    SETTING_SHARING,               /* from here on names of no customer */
+    SETTING_GROUP
+};
+struct setting { /* by account */
     uint32_t account;
     uint32_t name; /* in catalog->customer_names, or one of those above */
     instant from, to;

@@ -1,7 +1,8 @@
 /* accounts_setting.c - what records say of accounts for a time: where they are taxed.
  *
- * Expressions name a setting, and only those that some expression names are kept.  Of one account
- * and name there is one value at a time; the same record twice is one.
+ * Of one account and name there is one value at a time; the same record twice is one.  An account of
+ * which any setting holds is not its payer, whether an expression names that setting or none does:
+ * what a catalog asks more than before changes no other answer.
  */
 #include "catalog/accounts_stage.h"
 
@@ -80,7 +81,7 @@ static bool read_value(struct finish *finish, const struct staged_setting *row, 
     return false;
 }
 
-/* Index in the catalog's names; NONE when no expression asks for it. */
+/* Index in the catalog's names, or one of the others. */
 static uint32_t find_name(const struct catalog *catalog, struct text name)
 {
     if (name.size > 0 && name.at[0] == '\x01') { /* which no name of a record has */
@@ -91,7 +92,7 @@ static uint32_t find_name(const struct catalog *catalog, struct text name)
             return i;
         }
     }
-    return NONE;
+    return SETTING_UNASKED;
 }
 
 static bool is_odd(instant edge)
@@ -149,10 +150,10 @@ static void take_settings(struct finish *finish)
         finish_hash_setting(finish, row);
         struct setting *setting = &settings[finish->accounts->setting_count];
         uint32_t name = names[row->name];
-        bool is_customer = name < SETTING_SHARING;
-        if (name != NONE && name_at(&builder->values, row->value)->text.size > 0 &&
-            read_value(finish, row, is_customer ? catalog->customer_types[name] : EXPR_TEXT,
-                       &setting->value)) {
+        enum expr_type type =
+            name < SETTING_UNASKED ? catalog->customer_types[name] : EXPR_TEXT;
+        if (name_at(&builder->values, row->value)->text.size > 0 &&
+            read_value(finish, row, type, &setting->value)) {
             setting->account = finish->rank[row->account];
             setting->name = name;
             setting->from = row->from;
