@@ -17,6 +17,7 @@
 
 enum {
     EXTENSIONS_FAST_MAX = 16,
+    NESTS_FAST_MAX = 8, /* data, and what is open in it */
 };
 
 struct cursor {
@@ -89,8 +90,7 @@ static inline bool read_number(struct cursor *cursor, struct dec *number)
     struct text rest = {cursor->at, (size_t)(cursor->end - cursor->at)};
     size_t size = scan_plain_number(rest, number);
     if (size == 0) {
-        while (size < rest.size && rest.at[size] != ',' && rest.at[size] != '}' &&
-               rest.at[size] != ' ') {
+        while (size < rest.size && !strchr(",]} ", rest.at[size])) {
             size++;
         }
         rest.size = size;
@@ -133,48 +133,130 @@ static inline bool read_scalar(struct cursor *cursor, struct member *member)
     }
 }
 
-/* The path of a name of data.  Producers write the same names in the same order: the last record's
- * are compared, eight bytes at once, before one is hashed. */
-static inline uint64_t find_path(struct decoder *decoder, uint32_t index, struct text name,
+/* The path of a name in the object at parent.  Producers write the same names in the same order: the
+ * last record's are compared, eight bytes at once, before one is hashed. */
+static inline uint64_t find_path(struct known_name *known, uint64_t parent, struct text name,
                                  const char *end)
 {
     if (name.size - 1 >= sizeof(uint64_t) || (size_t)(end - name.at) < sizeof(uint64_t)) {
-        return member_path(PATH_DATA, name);
+        return member_path(parent, name);
     }
     uint64_t word = bytes_load64(name.at) & UINT64_MAX >> 8 * (sizeof word - name.size);
-    struct known_name *known = &decoder->names[index];
-    if (known->word != word || known->size != name.size) {
-        *known = (struct known_name){word, name.size, member_path(PATH_DATA, name)};
+    if (known->word != word || known->size != name.size || known->parent != parent) {
+        *known = (struct known_name){word, name.size, parent, member_path(parent, name)};
     }
     return known->path;
 }
 
-/* The members of data; the cursor is behind its opening brace. */
-static inline bool read_data(struct cursor *cursor, struct decoder *decoder, uint32_t *count)
+/* Equal names of an object have equal paths; other names that do are none of the fast path's. */
+static inline bool is_path_taken(const struct decoder *decoder, uint32_t member_count,
+                                 uint64_t path)
 {
-    struct member *members = decoder->members;
-    enum after after = AFTER_COMMA;
+    for (uint32_t i = 0; i < member_count; i++) {
+        if (decoder->members[i].path == path) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < decoder->holder_count; i++) {
+        if (decoder->holders[i] == path) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An object or array of data that is open. */
+struct nest {
+    uint64_t path;
+    uint32_t items; /* of an array, so far */
+    bool is_array;
+};
+
+/* What begins with the bracket at the cursor: it is opened, or is a member when nothing is in it.
+ */
+static inline bool open_nest(struct cursor *cursor, struct decoder *decoder, uint64_t path,
+                             struct nest *nests, uint32_t *depth, uint32_t *member_count)
+{
+    const bool is_array = *cursor->at++ == '[';
     skip_blanks(cursor);
-    while (after == AFTER_COMMA) {
-        struct text name;
-        if (*count == MEMBERS_FAST_MAX || !read_name(cursor, &name)) {
+    if (*cursor->at == (is_array ? ']' : '}')) {
+        cursor->at++;
+        decoder->members[(*member_count)++] = (struct member){
+            .path = path, .kind = is_array ? MEMBER_EMPTY_ARRAY : MEMBER_EMPTY_OBJECT};
+        return true;
+    }
+    if (++*depth == NESTS_FAST_MAX) {
+        return false;
+    }
+    nests[*depth] = (struct nest){.path = path, .is_array = is_array};
+    note_holder(decoder, path);
+    return true;
+}
+
+/* Goes over the brackets that end what is open, and the comma behind them: to the next name or item,
+ * or behind the brace of data, where *is_end is set. */
+static inline bool close_nests(struct cursor *cursor, const struct nest *nests, uint32_t *depth,
+                               bool *is_end)
+{
+    while (!read_mark(cursor, ',')) {
+        if (*cursor->at++ != (nests[*depth].is_array ? ']' : '}')) {
             return false;
         }
-        struct member *member = &members[*count];
-        *member = (struct member){.path = find_path(decoder, *count, name, cursor->end)};
-        /* Equal names have equal paths; other names that do are none of the fast path's. */
-        for (uint32_t i = 0; i < *count; i++) {
-            if (members[i].path == member->path) {
+        if (*depth == 0) {
+            *is_end = true;
+            return true;
+        }
+        --*depth;
+        if (cursor->at >= cursor->end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The members of data; the cursor is behind its opening brace. */
+static inline bool read_data(struct cursor *cursor, struct decoder *decoder, uint32_t *member_count)
+{
+    struct nest nests[NESTS_FAST_MAX] = {{.path = PATH_DATA}};
+    uint32_t depth = 0;
+    bool is_end = false;
+    skip_blanks(cursor);
+    while (!is_end) {
+        struct nest *nest = &nests[depth];
+        const uint32_t place = *member_count + decoder->holder_count;
+        uint64_t path;
+        if (place >= MEMBERS_FAST_MAX) {
+            return false;
+        }
+        if (nest->is_array) {
+            path = member_item_path(nest->path, nest->items++);
+        } else {
+            struct text name;
+            if (!read_name(cursor, &name)) {
+                return false;
+            }
+            path = find_path(&decoder->names[place], nest->path, name, cursor->end);
+            if (is_path_taken(decoder, *member_count, path)) {
                 return false;
             }
         }
-        ++*count;
-        if (!read_scalar(cursor, member)) {
+        const uint32_t before = depth;
+        if (*cursor->at == '{' || *cursor->at == '[') {
+            if (!open_nest(cursor, decoder, path, nests, &depth, member_count)) {
+                return false;
+            }
+        } else {
+            struct member *member = &decoder->members[(*member_count)++];
+            *member = (struct member){.path = path};
+            if (!read_scalar(cursor, member)) {
+                return false;
+            }
+        }
+        if (depth == before && !close_nests(cursor, nests, &depth, &is_end)) {
             return false;
         }
-        after = read_after(cursor);
     }
-    return after == AFTER_END;
+    return true;
 }
 
 /* What the members of a record have given so far. */
@@ -287,7 +369,7 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
     }
     struct fields fields = {0};
     uint32_t member_count = 0;
-    decoder->holder_count = 0; /* what is nested goes the general way */
+    decoder->holder_count = 0;
     if (!read_whole(decoder, record, &fields, &member_count)) {
         return false;
     }

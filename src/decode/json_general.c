@@ -701,7 +701,6 @@ static size_t next_by_template(struct decoder *decoder, const char *line, const 
     uint32_t member_count;
     struct event event;
     size_t size = template_read(decoder, line, &attributes, &member_count);
-    decoder->holder_count = 0;
     if (size == 0 || !record_finish(decoder, &attributes, member_count, &event)) {
         return 0;
     }

@@ -6,7 +6,8 @@
  * Producers write the same members in the same order with the same blanks.  So what lies between
  * the values of a record that json_fast has read is kept, and where the next record has the same
  * bytes at these places, its values are what lies between: names need not be told apart, nor
- * doubles looked for.  Words (true, false, null) and the version are part of the literals.
+ * doubles looked for.  Words (true, false, null), what is empty, the brackets of what is nested and
+ * the version are part of the literals.
  *
  * As with json_fast.c, a shape that does not match is "not taken", no more.
  */
@@ -198,6 +199,10 @@ size_t template_read(struct decoder *decoder, const char *record, struct attribu
                 uint32_t index = template->words[w];
                 decoder->members[index] = template->members[index];
             }
+            for (uint32_t h = 0; h < template->holder_count; h++) {
+                decoder->holders[h] = template->holders[h];
+            }
+            decoder->holder_count = template->holder_count;
             known->last = at;
             *member_count = template->member_count;
             return size;
@@ -212,6 +217,8 @@ struct learner {
     struct template *template;
     const char *at, *end, *literal; /* literal: where the one that is open begins */
     uint32_t member;
+    uint32_t depth;  /* of data and what is open in it; 0: outside */
+    uint64_t arrays; /* by depth: what is open there is an array */
 };
 
 static uint64_t seed_of(const struct template *template, enum template_kind kind, uint32_t index)
@@ -265,7 +272,7 @@ static const char *skip_to(const char *at, const char *end, char c)
     return at;
 }
 
-/* A member of data, at its first byte; then at its last, or behind it. */
+/* A value of data that is not nested, at its first byte; then at its last, or behind it. */
 static bool learn_member(struct learner *learner)
 {
     struct template *template = learner->template;
@@ -274,8 +281,10 @@ static bool learn_member(struct learner *learner)
     const char *first = learner->at, *end = first;
     if (*first == '"') {
         end = skip_to(first + 1, learner->end, '"') + 1;
+    } else if (member->kind == MEMBER_EMPTY_OBJECT || member->kind == MEMBER_EMPTY_ARRAY) {
+        end = skip_to(first, learner->end, *first == '{' ? '}' : ']') + 1;
     } else {
-        while (end < learner->end && *end != ',' && *end != '}' && *end != ' ') {
+        while (end < learner->end && !strchr(",]} ", *end)) {
             end++;
         }
     }
@@ -285,7 +294,7 @@ static bool learn_member(struct learner *learner)
     template->words[template->word_count++] = (uint8_t)index; /* part of the literal */
     template->print += record_print_member(member);
     learner->at = end;
-    return member->kind == MEMBER_BOOL || member->kind == MEMBER_NULL;
+    return true;
 }
 
 static bool learn_attribute(struct learner *learner, struct text name)
@@ -306,27 +315,41 @@ static bool learn_attribute(struct learner *learner, struct text name)
     return added;
 }
 
+/* Something is in what begins at the bracket. */
+static bool has_content(const struct learner *learner)
+{
+    const char *at = learner->at + 1;
+    while (*at == ' ') {
+        at++;
+    }
+    return *at != ']' && *at != '}';
+}
+
 /* The record is one that json_fast has read: names and texts have no escapes, data alone is nested.
  */
 static bool learn(struct learner *learner)
 {
-    bool is_data = false, is_name = true;
+    bool is_name = true;
     struct text name = {NULL, 0};
     while (learner->at < learner->end) {
-        char c = *learner->at;
+        const char c = *learner->at;
         if (c == '"' && is_name) {
             const char *end = skip_to(learner->at + 1, learner->end, '"');
             name = (struct text){learner->at + 1, (size_t)(end - learner->at) - 1};
             learner->at = end + 1;
-        } else if (c == '{') {
-            is_data = name.at != NULL;
-            is_name = true;
+        } else if ((c == '{' || c == '[') && has_content(learner)) {
+            learner->depth += name.at != NULL; /* else it is the record */
+            learner->arrays &= ~(UINT64_C(1) << learner->depth);
+            learner->arrays |= (uint64_t)(c == '[') << learner->depth;
+            is_name = c == '{';
             learner->at++;
-        } else if (strchr(" ,:}", c)) {
-            is_data &= c != '}';
-            is_name = c == ' ' ? is_name : c == ',';
+        } else if (strchr(" ,:}]", c)) {
+            learner->depth -= (c == '}' || c == ']') && learner->depth > 0;
+            if (c == ',' || c == ':') {
+                is_name = c == ',' && (learner->arrays >> learner->depth & 1) == 0;
+            }
             learner->at++;
-        } else if (!(is_data ? learn_member(learner) : learn_attribute(learner, name))) {
+        } else if (!(learner->depth > 0 ? learn_member(learner) : learn_attribute(learner, name))) {
             return false;
         }
     }
@@ -339,15 +362,19 @@ void template_learn(struct decoder *decoder, struct text record, uint32_t member
     enum { EAGER = 64, SELDOM = 64 };
     struct templates *known = &decoder->templates;
     /* Who writes each record in another shape is not learned from all the time. */
-    if (member_count > TEMPLATE_MEMBERS_MAX ||
+    if (member_count > TEMPLATE_MEMBERS_MAX || decoder->holder_count > TEMPLATE_HOLDERS_MAX ||
         (known->missed++ >= EAGER && known->missed % SELDOM != 0)) {
         return;
     }
     uint32_t place = known->count < TEMPLATES ? known->count : (known->last + 1) % TEMPLATES;
     struct template *template = &known->items[place];
-    *template = (struct template){.member_count = member_count};
+    *template = (struct template){.member_count = member_count,
+                                  .holder_count = decoder->holder_count};
     for (uint32_t i = 0; i < member_count; i++) {
         template->members[i] = decoder->members[i];
+    }
+    for (uint32_t i = 0; i < decoder->holder_count; i++) {
+        template->holders[i] = decoder->holders[i];
     }
     struct learner learner = {.template = template,
                               .at = record.at,

@@ -18,15 +18,15 @@
 enum {
     SCAN_MIN_BYTES = 64, /* what is shorter or longer goes the general way */
     SCAN_MAX_BYTES = 16 * 1024,
-    MEMBERS_FAST_MAX = 64,                      /* names are compared each with each */
+    MEMBERS_FAST_MAX = 64, /* and holders: their paths are compared each with each */
     HOLDERS_MAX = MEMBERS_MAX * JSON_DEPTH_MAX, /* each holds a member, at most so deep */
 };
 
-/* A name of up to eight bytes and its path. */
+/* A name of up to eight bytes in the object at parent, and its path. */
 struct known_name {
     uint64_t word; /* its bytes, the first one lowest */
     size_t size;
-    uint64_t path;
+    uint64_t parent, path;
 };
 
 /* ---- shapes that came before (json_template.c) --------------------------------------------- */
@@ -35,6 +35,7 @@ enum {
     TEMPLATES = 4,
     TEMPLATE_VALUES_MAX = 40,
     TEMPLATE_MEMBERS_MAX = 24,
+    TEMPLATE_HOLDERS_MAX = 16,
     TEMPLATE_LITERAL_BYTES = 32, /* longer ones are cut */
 };
 
@@ -57,10 +58,11 @@ struct template_value {
 };
 
 struct template {
-    uint32_t value_count, member_count, word_count;
+    uint32_t value_count, member_count, word_count, holder_count;
     struct template_value values[TEMPLATE_VALUES_MAX];
-    uint8_t words[TEMPLATE_MEMBERS_MAX];         /* members that are true, false or null */
+    uint8_t words[TEMPLATE_MEMBERS_MAX]; /* members that are true, false, null or empty */
     struct member members[TEMPLATE_MEMBERS_MAX]; /* their paths; words in full */
+    uint64_t holders[TEMPLATE_HOLDERS_MAX];
     uint64_t print;                              /* of the words */
 };
 
@@ -113,7 +115,7 @@ struct decoder {
      * is from (CSV). */
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
-    /* Of the last record that json_fast has read, by index. */
+    /* Of the last record that json_fast has read, in the order of names. */
     struct known_name names[MEMBERS_FAST_MAX];
     uint64_t marks[SCAN_MAX_BYTES / 64 + 3]; /* of scan_marks: quotes or separators */
     struct templates templates;
@@ -162,8 +164,8 @@ void record_print_all(struct decoder *decoder, struct attributes *attributes,
                       uint32_t member_count);
 
 /* Of the line at record: when it has a shape that came before, with no escapes and no control
- * characters, sets the attributes (all but the version, which is right) and the decoder's members,
- * and returns its size without what ends the line; else 0. A newline comes, and
+ * characters, sets the attributes (all but the version, which is right) and the decoder's members
+ * and holders, and returns its size without what ends the line; else 0. A newline comes, and
  * DECODE_PADDING_BYTES behind it may be read. */
 size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
                      uint32_t *member_count);

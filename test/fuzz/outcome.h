@@ -79,6 +79,9 @@ static inline void outcome_event(void *context, const struct event *event, size_
         case MEMBER_EMPTY_ARRAY: break;
         }
     }
+    for (uint32_t i = 0; i < event->holder_count; i++) {
+        outcome_number(outcome, event->holders[i]);
+    }
 }
 
 static inline void outcome_refused(void *context, const struct finding *finding)

@@ -753,11 +753,38 @@ static void add_random_time(struct buffer *out)
     buffer_add_text(out, text_of(pick(ENDS, sizeof ENDS / sizeof *ENDS)));
 }
 
+static const char *const KEYS[] = {"quantity", "region", "sku", "a", "data_base64", ""};
+
+/* What a name of data says, nested as deep as that. */
+static void add_random_value(struct buffer *out, size_t depth, const char *colon, const char *comma)
+{
+    static const char *const TEXTS[] = {"eu-west-1", "x", "", "é", "a b", "\\u0041", "\\n"};
+    static const char *const WORDS[] = {"true", "false", "null", "{}", "[]", "{ }", "[ ]"};
+    const size_t kind = below(8);
+    if (kind == 0) {
+        buffer_add_text(out, text_of(pick(WORDS, 7)));
+    } else if (kind < 4) {
+        add_random_number(out);
+    } else if (kind < 7 || depth == 0) {
+        buffer_format(out, "\"%s\"", pick(TEXTS, 7));
+    } else {
+        const bool is_array = below(2);
+        const size_t count = 1 + below(3);
+        buffer_add_char(out, is_array ? '[' : '{');
+        for (size_t i = 0; i < count; i++) {
+            buffer_add_text(out, text_of(i ? comma : ""));
+            if (!is_array) {
+                buffer_format(out, "\"%s%s", below(16) ? KEYS[i] : pick(KEYS, 6), colon);
+            }
+            add_random_value(out, depth - 1, colon, comma);
+        }
+        buffer_add_char(out, is_array ? ']' : '}');
+    }
+}
+
 /* Like the generator's: attributes in some order, blanks after colons or not, few members. */
 static void add_random_record(struct buffer *out)
 {
-    static const char *const KEYS[] = {"quantity", "region", "sku", "a", "data_base64", ""};
-    static const char *const TEXTS[] = {"eu-west-1", "x", "", "é", "a b", "\\u0041", "\\n"};
     const char *colon = below(3) ? "\":" : "\": ";
     const char *comma = below(4) ? "," : ", ";
     size_t start = below(7);
@@ -786,11 +813,7 @@ static void add_random_record(struct buffer *out)
             for (size_t k = 0; k < count; k++) {
                 buffer_format(out, "%s\"%s%s", k ? comma : "",
                               is_usual ? KEYS[k] : pick(KEYS, 6), colon);
-                if (below(2)) {
-                    add_random_number(out);
-                } else {
-                    buffer_format(out, "\"%s\"", pick(TEXTS, 7));
-                }
+                add_random_value(out, below(4) ? 3 : 12, colon, comma);
             }
             buffer_add_char(out, '}');
         }
@@ -828,6 +851,25 @@ static void mutate(struct buffer *line)
     }
 }
 
+static void take_event(void *, const struct event *, size_t, struct text)
+{
+}
+
+static void take_refused(void *, const struct finding *)
+{
+}
+
+/* The record's shape has come before, and no other, as the mutated one is read. */
+static void learn_shape(const struct buffer *record)
+{
+    char *copy = arena_calloc(&scratch, record->size + 1 + DECODE_PADDING_BYTES, 1);
+    memcpy(copy, record->at, record->size);
+    copy[record->size] = '\n';
+    struct sink sink = {NULL, take_event, take_refused};
+    decoder->templates = (struct templates){.count = 0};
+    (void)decode_json_next(decoder, (struct text){copy, record->size}, false, &sink);
+}
+
 static uint64_t setting(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -845,6 +887,7 @@ static void test_mutations(void **)
         struct buffer line;
         buffer_init(&line, &scratch, 1024);
         add_random_record(&line);
+        learn_shape(&line);
         mutate(&line);
         /* A block of its own size, so that AddressSanitizer sees a read past the end. */
         char *exact = malloc(line.size);
