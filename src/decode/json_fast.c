@@ -4,8 +4,9 @@
  *     ^ quotes, found 64 bytes at a time: a string is what lies between two of them
  *
  * When a record has no backslash and no control character, each quote begins or ends a string, so a
- * string is read without looking at its bytes, whatever its length.  What is left is to compare the
- * few bytes between strings.
+ * string is read without looking at its bytes, whatever its length.  Where there are backslashes,
+ * the quotes behind them are taken out first.  What is left is to compare the few bytes between
+ * strings.
  *
  * False means "not taken", never "refused": json_general.c decides then.  So each check here may be
  * stricter than the rule, and none may be weaker.
@@ -26,6 +27,7 @@ struct cursor {
     const char *record;
     const char *end;
     struct marks quotes; /* those not read yet */
+    struct arena *arena; /* for texts without their escapes; NULL: the record has none */
 };
 
 static inline void skip_blanks(struct cursor *cursor)
@@ -35,8 +37,8 @@ static inline void skip_blanks(struct cursor *cursor)
     }
 }
 
-/* The string that begins at the cursor. */
-static inline bool read_string(struct cursor *cursor, struct text *text)
+/* The string that begins at the cursor, as it is written. */
+static inline bool read_raw(struct cursor *cursor, struct text *text)
 {
     const char *first = cursor->record + marks_next(&cursor->quotes);
     if (first != cursor->at) {
@@ -49,6 +51,23 @@ static inline bool read_string(struct cursor *cursor, struct text *text)
     cursor->at = cursor->record + last + 1;
     *text = (struct text){first + 1, (size_t)(cursor->at - first) - 2};
     return true;
+}
+
+static bool has_escape(struct text text)
+{
+    return memchr(text.at, '\\', text.size) != NULL;
+}
+
+static inline bool read_string(struct cursor *cursor, struct text *text)
+{
+    return read_raw(cursor, text) &&
+           (!cursor->arena || !has_escape(*text) || json_unescape(cursor->arena, *text, text));
+}
+
+/* One in which no control character may be. */
+static inline bool read_plain_string(struct cursor *cursor, struct text *text)
+{
+    return read_string(cursor, text) && !(cursor->arena && has_control(*text));
 }
 
 /* Goes over c; blanks around it are rare enough to be looked for only when something is not as
@@ -71,7 +90,8 @@ static inline bool read_mark(struct cursor *cursor, char c)
 /* A name and its colon; the cursor is then at the value. */
 static inline bool read_name(struct cursor *cursor, struct text *name)
 {
-    return read_string(cursor, name) && read_mark(cursor, ':');
+    return read_raw(cursor, name) && !(cursor->arena && has_escape(*name)) &&
+           read_mark(cursor, ':');
 }
 
 enum after { AFTER_ERROR, AFTER_COMMA, AFTER_END };
@@ -133,8 +153,8 @@ static inline bool read_scalar(struct cursor *cursor, struct member *member)
     }
 }
 
-/* The path of a name in the object at parent.  Producers write the same names in the same order: the
- * last record's are compared, eight bytes at once, before one is hashed. */
+/* The path of a name in the object at parent.  Producers write the same names in the same order:
+ * the last record's are compared, eight bytes at once, before one is hashed. */
 static inline uint64_t find_path(struct known_name *known, uint64_t parent, struct text name,
                                  const char *end)
 {
@@ -193,8 +213,8 @@ static inline bool open_nest(struct cursor *cursor, struct decoder *decoder, uin
     return true;
 }
 
-/* Goes over the brackets that end what is open, and the comma behind them: to the next name or item,
- * or behind the brace of data, where *is_end is set. */
+/* Goes over the brackets that end what is open, and the comma behind them: to the next name or
+ * item, or behind the brace of data, where *is_end is set. */
 static inline bool close_nests(struct cursor *cursor, const struct nest *nests, uint32_t *depth,
                                bool *is_end)
 {
@@ -302,7 +322,8 @@ static bool read_extension(struct cursor *cursor, struct text name, struct field
     }
     fields->extensions[fields->extension_count++] = hash;
     struct member ignored;
-    return read_scalar(cursor, &ignored);
+    return *cursor->at == '"' ? read_plain_string(cursor, &ignored.text)
+                              : read_scalar(cursor, &ignored);
 }
 
 static inline bool read_member(struct cursor *cursor, struct decoder *decoder,
@@ -315,7 +336,7 @@ static inline bool read_member(struct cursor *cursor, struct decoder *decoder,
     enum attribute attribute = name_attribute(name);
     if (attribute != ATTRIBUTE_NONE) {
         struct text *text = &fields->attributes.texts[attribute];
-        return text->at == NULL && read_string(cursor, text);
+        return text->at == NULL && read_plain_string(cursor, text);
     }
     if (name.size == 4 && memcmp(name.at, "data", 4) == 0) {
         if (fields->has_data || *cursor->at != '{') {
@@ -334,14 +355,29 @@ static inline bool is_version(struct text text)
     return text.size == 3 && memcmp(text.at, "1.0", 3) == 0;
 }
 
+/* Quotes behind a backslash begin and end nothing.  (Outside a string a backslash is none of what
+ * is compared there.) */
+static void drop_escaped_quotes(struct text record, uint64_t *marks)
+{
+    const char *at = record.at, *end = record.at + record.size;
+    while ((at = memchr(at, '\\', (size_t)(end - at))) && at + 2 < end) {
+        const size_t next = (size_t)(at + 1 - record.at);
+        if (at[1] == '"') {
+            marks[next / 64] &= ~(UINT64_C(1) << next % 64);
+        }
+        at += 2;
+    }
+}
+
 /* A whole record, name by name. */
-static bool read_whole(struct decoder *decoder, struct text record, struct fields *fields,
-                       uint32_t *member_count)
+static bool read_whole(struct decoder *decoder, struct text record, bool has_escapes,
+                       struct fields *fields, uint32_t *member_count)
 {
     struct cursor cursor = {.at = record.at + 1,
                             .record = record.at,
                             .end = record.at + record.size,
-                            .quotes = marks_start(decoder->marks)};
+                            .quotes = marks_start(decoder->marks),
+                            .arena = has_escapes ? decoder->arena : NULL};
     enum after after = AFTER_COMMA;
     skip_blanks(&cursor);
     while (after == AFTER_COMMA) {
@@ -364,13 +400,18 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
         return false;
     }
     unsigned flags = scan_marks(record, '"', '\\', decoder->marks);
-    if ((flags & (SCAN_ESCAPE | SCAN_CONTROL)) || ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
+    if ((flags & SCAN_CONTROL) || ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
         return false;
+    }
+    const bool has_escapes = (flags & SCAN_ESCAPE) != 0;
+    if (has_escapes) {
+        drop_escaped_quotes(record, decoder->marks);
+        arena_rewind(decoder->arena, decoder->empty);
     }
     struct fields fields = {0};
     uint32_t member_count = 0;
     decoder->holder_count = 0;
-    if (!read_whole(decoder, record, &fields, &member_count)) {
+    if (!read_whole(decoder, record, has_escapes, &fields, &member_count)) {
         return false;
     }
     record_print_all(decoder, &fields.attributes, member_count);

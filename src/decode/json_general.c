@@ -37,37 +37,6 @@ struct text text_trim(struct text text)
 
 /* ---- the scan ------------------------------------------------------------------------------ */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* The value of \uXXXX at text[at], or -1. */
-static int32_t read_escape(struct text text, size_t at)
-{
-    if (text.size < 6 || at > text.size - 6 || text.at[at] != '\\' || text.at[at + 1] != 'u') {
-        return -1;
-    }
-    int32_t value = 0;
-    for (size_t i = at + 2; i < at + 6; i++) {
-        int digit = hex_digit(text.at[i]);
-        if (digit < 0) {
-            return -1;
-        }
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static bool is_surrogate(int32_t value, int32_t first)
-{
-    return value >= first && value < first + 0x400;
-}
-
 /* Goes over the string that begins at text[at], a quote; returns where it ends (behind its quote),
  * or the text's size when it does not.  finding may be NULL. */
 static size_t skip_string(struct text text, size_t at, struct finding *finding)
@@ -79,8 +48,8 @@ static size_t skip_string(struct text text, size_t at, struct finding *finding)
         if (text.at[at] != '\\') {
             continue;
         }
-        int32_t value = read_escape(text, at);
-        if (is_surrogate(value, 0xD800) && is_surrogate(read_escape(text, at + 6), 0xDC00)) {
+        int32_t value = json_escape_value(text, at);
+        if (json_is_pair(value, json_escape_value(text, at + 6))) {
             at += 11;
             continue;
         }

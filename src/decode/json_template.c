@@ -125,6 +125,36 @@ static inline const char *find_end(struct template_value *value, const char *fir
     return end && *end == '"' ? end : NULL;
 }
 
+/* A number with an exponent, or of many digits; 0 when it is none. */
+__attribute__((cold, noinline)) static size_t read_odd_number(const char *at, struct dec *number)
+{
+    struct text text = {at, strspn(at, "+-.0123456789Ee")}; /* the newline is behind it */
+    return dec_parse(text, number) == NUMBER_OK ? text.size : 0;
+}
+
+/* The text that begins at first, where find_end has found none, without its escapes; its end as it
+ * is written, or NULL.  Of data it may have control characters. */
+__attribute__((cold, noinline)) static const char *
+read_escaped(struct decoder *decoder, const char *first, bool is_data, struct text *text)
+{
+    const char *end = first;
+    bool has_escape = false, is_ascii = true;
+    for (; *end != '"'; end++) {
+        if (*end == '\\') {
+            has_escape = true;
+            end++;
+        }
+        if ((unsigned char)*end < ' ' || *end == 0x7f) {
+            return NULL;
+        }
+        is_ascii = is_ascii && (unsigned char)*end < 0x80;
+    }
+    const struct text raw = {first, (size_t)(end - first)};
+    bool is_good = has_escape && (is_ascii || text_is_utf8(raw)) &&
+                   json_unescape(decoder->arena, raw, text) && (is_data || !has_control(*text));
+    return is_good ? end : NULL;
+}
+
 /* The size of the record, 0 when it is of another shape. */
 static inline size_t match(struct decoder *decoder, struct template *template, const char *record,
                            struct attributes *attributes)
@@ -147,7 +177,7 @@ static inline size_t match(struct decoder *decoder, struct template *template, c
             if (*at != '"') {
                 size_t size =
                     scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &member->number);
-                if (size == 0) {
+                if (size == 0 && (size = read_odd_number(at, &member->number)) == 0) {
                     return 0;
                 }
                 member->kind = MEMBER_NUMBER;
@@ -158,11 +188,13 @@ static inline size_t match(struct decoder *decoder, struct template *template, c
             }
             at++;
         }
+        struct text text = {at, 0};
         const char *end = find_end(value, at);
-        if (!end) {
+        if (end) {
+            text.size = (size_t)(end - at);
+        } else if (!(end = read_escaped(decoder, at, member != NULL, &text))) {
             return 0;
         }
-        struct text text = {at, (size_t)(end - at)};
         at = end;
         if (member) {
             member->kind = MEMBER_TEXT;
@@ -189,6 +221,7 @@ size_t template_read(struct decoder *decoder, const char *record, struct attribu
                      uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
+    arena_rewind(decoder->arena, decoder->empty); /* texts that had escapes are there */
     for (uint32_t i = 0; i < known->count; i++) {
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);
@@ -267,7 +300,7 @@ static bool add_value(struct learner *learner, enum template_kind kind, uint32_t
 static const char *skip_to(const char *at, const char *end, char c)
 {
     while (at < end && *at != c) {
-        at++;
+        at += *at == '\\' ? 2 : 1;
     }
     return at;
 }
@@ -325,8 +358,7 @@ static bool has_content(const struct learner *learner)
     return *at != ']' && *at != '}';
 }
 
-/* The record is one that json_fast has read: names and texts have no escapes, data alone is nested.
- */
+/* The record is one that json_fast has read: names have no escapes, data alone is nested. */
 static bool learn(struct learner *learner)
 {
     bool is_name = true;
@@ -368,8 +400,8 @@ void template_learn(struct decoder *decoder, struct text record, uint32_t member
     }
     uint32_t place = known->count < TEMPLATES ? known->count : (known->last + 1) % TEMPLATES;
     struct template *template = &known->items[place];
-    *template = (struct template){.member_count = member_count,
-                                  .holder_count = decoder->holder_count};
+    *template =
+        (struct template){.member_count = member_count, .holder_count = decoder->holder_count};
     for (uint32_t i = 0; i < member_count; i++) {
         template->members[i] = decoder->members[i];
     }

@@ -57,13 +57,14 @@ struct template_value {
     char literal[TEMPLATE_LITERAL_BYTES];
 };
 
-struct template {
+struct template
+{
     uint32_t value_count, member_count, word_count, holder_count;
     struct template_value values[TEMPLATE_VALUES_MAX];
-    uint8_t words[TEMPLATE_MEMBERS_MAX]; /* members that are true, false, null or empty */
+    uint8_t words[TEMPLATE_MEMBERS_MAX];         /* members that are true, false, null or empty */
     struct member members[TEMPLATE_MEMBERS_MAX]; /* their paths; words in full */
     uint64_t holders[TEMPLATE_HOLDERS_MAX];
-    uint64_t print;                              /* of the words */
+    uint64_t print; /* of the words */
 };
 
 struct templates {
@@ -163,10 +164,10 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
 void record_print_all(struct decoder *decoder, struct attributes *attributes,
                       uint32_t member_count);
 
-/* Of the line at record: when it has a shape that came before, with no escapes and no control
- * characters, sets the attributes (all but the version, which is right) and the decoder's members
- * and holders, and returns its size without what ends the line; else 0. A newline comes, and
- * DECODE_PADDING_BYTES behind it may be read. */
+/* Of the line at record: when it has a shape that came before, with no escapes in names and no
+ * control characters, sets the attributes (all but the version, which is right) and the decoder's
+ * members and holders, and returns its size without what ends the line; else 0. A newline comes,
+ * and DECODE_PADDING_BYTES behind it may be read. */
 size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
                      uint32_t *member_count);
 /* Keeps the shape of a record that json_fast has read in full. */
@@ -275,6 +276,12 @@ void entries_sort(struct entry *entries, size_t count);
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
 struct text text_trim(struct text text); /* of JSON's blanks */
+
+/* The value of \uXXXX at text[at], or -1; and whether two of them are one character. */
+int32_t json_escape_value(struct text text, size_t at);
+bool json_is_pair(int32_t high, int32_t low);
+/* What lies between two quotes, without its escapes.  False: half a pair, U+0000, or no escape. */
+bool json_unescape(struct arena *arena, struct text raw, struct text *text);
 
 /* False when the fast scanner does not take the record; nothing is said about why. */
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event);

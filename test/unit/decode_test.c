@@ -758,7 +758,9 @@ static const char *const KEYS[] = {"quantity", "region", "sku", "a", "data_base6
 /* What a name of data says, nested as deep as that. */
 static void add_random_value(struct buffer *out, size_t depth, const char *colon, const char *comma)
 {
-    static const char *const TEXTS[] = {"eu-west-1", "x", "", "é", "a b", "\\u0041", "\\n"};
+    static const char *const TEXTS[] = {
+        "eu-west-1", "x",    "",     "é",      "a b",        "\\u0041",      "\\n",
+        "\\\"\\\\",  "\\/é", "a\\\"b", "\\ud800", "\\u00e9\\\\", "\\ud83d\\ude00", "\\u0000"};
     static const char *const WORDS[] = {"true", "false", "null", "{}", "[]", "{ }", "[ ]"};
     const size_t kind = below(8);
     if (kind == 0) {
@@ -766,7 +768,7 @@ static void add_random_value(struct buffer *out, size_t depth, const char *colon
     } else if (kind < 4) {
         add_random_number(out);
     } else if (kind < 7 || depth == 0) {
-        buffer_format(out, "\"%s\"", pick(TEXTS, 7));
+        buffer_format(out, "\"%s\"", pick(TEXTS, sizeof TEXTS / sizeof *TEXTS));
     } else {
         const bool is_array = below(2);
         const size_t count = 1 + below(3);
@@ -797,8 +799,9 @@ static void add_random_record(struct buffer *out)
         }
         buffer_add_text(out, text_of(i ? comma : ""));
         if (field < 5) {
+            static const char *const ESCAPED[] = {"\"\\/a\"", "\"\\u007f\"", "\"\\\"\"", "\"\\n\""};
             buffer_format(out, "\"%s%s%s", ATTRIBUTE_TEXTS[field][0], colon,
-                          ATTRIBUTE_TEXTS[field][1]);
+                          below(16) ? ATTRIBUTE_TEXTS[field][1] : pick(ESCAPED, 4));
         } else if (field == 5) {
             buffer_format(out, "\"time%s\"", colon);
             if (below(5)) {
