@@ -742,6 +742,7 @@ struct decoder *decoder_new(struct arena *arena)
     decoder->templates.count = decoder->templates.last = decoder->templates.missed = 0;
     decoder->width = scan_width_of(SCAN_WIDE);
     decoder->hour = (struct hour){{0, 0}, 0};
+    decoder->has_texts = false;
     decoder->empty = arena_mark(arena);
     return decoder;
 }

@@ -150,6 +150,7 @@ read_escaped(struct decoder *decoder, const char *first, bool is_data, struct te
         is_ascii = is_ascii && (unsigned char)*end < 0x80;
     }
     const struct text raw = {first, (size_t)(end - first)};
+    decoder->has_texts = true;
     bool is_good = has_escape && (is_ascii || text_is_utf8(raw)) &&
                    json_unescape(decoder->arena, raw, text) && (is_data || !has_control(*text));
     return is_good ? end : NULL;
@@ -221,7 +222,10 @@ size_t template_read(struct decoder *decoder, const char *record, struct attribu
                      uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
-    arena_rewind(decoder->arena, decoder->empty); /* texts that had escapes are there */
+    if (decoder->has_texts) {
+        arena_rewind(decoder->arena, decoder->empty);
+        decoder->has_texts = false;
+    }
     for (uint32_t i = 0; i < known->count; i++) {
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);

@@ -107,6 +107,7 @@ struct hour {
 struct decoder {
     struct arena *arena;
     struct arena_mark empty; /* of the arena, when nothing is decoded */
+    bool has_texts;          /* of a template: some that had escapes lie in the arena */
     enum scan_width width;
     struct hour hour;
     struct member members[MEMBERS_MAX];
