@@ -9,6 +9,10 @@
  * doubles looked for.  Words (true, false, null), what is empty, the brackets of what is nested and
  * the version are part of the literals.
  *
+ * Many shapes are known: of types of events, of members that some records lack.  The last one that
+ * matched is tried first, and where a record goes on differently, another that is the same up to
+ * there takes over; so shapes are a tree, written as its paths.
+ *
  * As with json_fast.c, a shape that does not match is "not taken", no more.
  */
 #include <string.h>
@@ -156,16 +160,25 @@ read_escaped(struct decoder *decoder, const char *first, bool is_data, struct te
     return is_good ? end : NULL;
 }
 
-/* The size of the record, 0 when it is of another shape. */
-static inline size_t match(struct decoder *decoder, struct template *template, const char *record,
-                           struct attributes *attributes)
+/* How far a record has been read, by templates that are alike up to there. */
+struct progress {
+    const char *at;
+    uint32_t value; /* the next one of the template */
+    uint64_t print; /* of the values before */
+};
+
+/* Reads on as the template says; false where the record has something else, and progress is there.
+ */
+static inline bool match(struct decoder *decoder, struct template *template,
+                         struct progress *progress, struct attributes *attributes)
 {
-    const char *at = record;
-    struct template_value *value = template->values, *values_end = value + template->value_count;
-    uint64_t print = template->print;
+    const char *at = progress->at;
+    struct template_value *value = template->values + progress->value;
+    struct template_value *values_end = template->values + template->value_count;
+    uint64_t print = progress->print;
     for (; value < values_end; value++) {
         if (!has_literal(at, value)) {
-            return 0;
+            break;
         }
         at += value->size;
         if (value->kind == TEMPLATE_LITERAL) {
@@ -179,7 +192,8 @@ static inline size_t match(struct decoder *decoder, struct template *template, c
                 size_t size =
                     scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &member->number);
                 if (size == 0 && (size = read_odd_number(at, &member->number)) == 0) {
-                    return 0;
+                    at -= value->size;
+                    break;
                 }
                 member->kind = MEMBER_NUMBER;
                 member->print = 0;
@@ -189,12 +203,17 @@ static inline size_t match(struct decoder *decoder, struct template *template, c
             }
             at++;
         }
-        struct text text = {at, 0};
         const char *end = find_end(value, at);
+        struct text text, escaped;
         if (end) {
-            text.size = (size_t)(end - at);
-        } else if (!(end = read_escaped(decoder, at, member != NULL, &text))) {
-            return 0;
+            text = (struct text){at, (size_t)(end - at)};
+        } else {
+            end = read_escaped(decoder, at, member != NULL, &escaped);
+            if (!end) {
+                at -= value->size + (member != NULL); /* and the quote */
+                break;
+            }
+            text = escaped;
         }
         at = end;
         if (member) {
@@ -212,38 +231,67 @@ static inline size_t match(struct decoder *decoder, struct template *template, c
             }
         }
     }
-    attributes->print = print;
-    size_t size = (size_t)(at - record);
-    bool is_end = *at == '\n' || (*at == '\r' && at[1] == '\n');
-    return is_end && size <= LINE_MAX_BYTES ? size : 0;
+    *progress = (struct progress){at, (uint32_t)(value - template->values), print};
+    return value == values_end;
 }
 
+/* Another template that is like the one at that place as far as the record has been read, and goes
+ * on as it does; TEMPLATES: none.  tried: bits of those that do not. */
+__attribute__((noinline)) static uint32_t find_branch(const struct templates *known, uint32_t at,
+                                                      uint32_t tried,
+                                                      const struct progress *progress)
+{
+    for (uint32_t other = 0; other < known->count; other++) {
+        if ((tried >> other & 1) == 0 && known->alike[at][other] >= progress->value &&
+            progress->value < known->items[other].value_count &&
+            has_literal(progress->at, &known->items[other].values[progress->value])) {
+            return other;
+        }
+    }
+    return TEMPLATES;
+}
+
+/* What its literals say. */
+static inline void take_words(struct decoder *decoder, const struct template *template)
+{
+    for (uint32_t w = 0; w < template->word_count; w++) {
+        uint32_t index = template->words[w];
+        decoder->members[index] = template->members[index];
+    }
+    for (uint32_t h = 0; h < template->holder_count; h++) {
+        decoder->holders[h] = template->holders[h];
+    }
+    decoder->holder_count = template->holder_count;
+}
+
+/* The one that matched last is tried first.  Where it does not go on, one that does is looked for:
+ * what was read until then is not read again. */
 size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
                      uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
+    struct progress progress = {.at = record};
     if (decoder->has_texts) {
         arena_rewind(decoder->arena, decoder->empty);
         decoder->has_texts = false;
     }
-    for (uint32_t i = 0; i < known->count; i++) {
-        /* The one that matched last comes first. */
-        uint32_t at = i == 0 ? known->last : i - (i <= known->last);
+    uint32_t at = known->count > 0 ? known->last : TEMPLATES;
+    for (uint32_t tried = 0; at < TEMPLATES;
+         tried |= UINT32_C(1) << at, at = find_branch(known, at, tried, &progress)) {
         struct template *template = &known->items[at];
-        size_t size = match(decoder, template, record, attributes);
-        if (size > 0) {
-            for (uint32_t w = 0; w < template->word_count; w++) {
-                uint32_t index = template->words[w];
-                decoder->members[index] = template->members[index];
-            }
-            for (uint32_t h = 0; h < template->holder_count; h++) {
-                decoder->holders[h] = template->holders[h];
-            }
-            decoder->holder_count = template->holder_count;
-            known->last = at;
-            *member_count = template->member_count;
-            return size;
+        if (!match(decoder, template, &progress, attributes)) {
+            continue;
         }
+        const char *end = progress.at;
+        const size_t size = (size_t)(end - record);
+        if ((*end != '\n' && (*end != '\r' || end[1] != '\n')) || size > LINE_MAX_BYTES) {
+            return 0;
+        }
+        attributes->print = progress.print + template->print;
+        take_words(decoder, template);
+        known->last = at;
+        *member_count = template->member_count;
+        return size;
     }
     return 0;
 }
@@ -393,6 +441,20 @@ static bool learn(struct learner *learner)
            add_value(learner, TEMPLATE_LITERAL, 0, learner->end, learner->end);
 }
 
+/* How many values of two templates are the same, from the first one on. */
+static uint8_t count_alike(const struct template *a, const struct template *b)
+{
+    uint32_t count = 0;
+    for (; count < a->value_count && count < b->value_count; count++) {
+        const struct template_value *x = &a->values[count], *y = &b->values[count];
+        if (x->kind != y->kind || x->index != y->index || x->size != y->size ||
+            x->seed != y->seed || memcmp(x->literal, y->literal, x->size) != 0) {
+            break;
+        }
+    }
+    return (uint8_t)count;
+}
+
 void template_learn(struct decoder *decoder, struct text record, uint32_t member_count)
 {
     enum { EAGER = 64, SELDOM = 64 };
@@ -420,5 +482,8 @@ void template_learn(struct decoder *decoder, struct text record, uint32_t member
         *template = (struct template){.value_count = 0}; /* matches nothing */
     } else if (place == known->count) {
         known->count++;
+    }
+    for (uint32_t i = 0; i < known->count; i++) {
+        known->alike[i][place] = known->alike[place][i] = count_alike(&known->items[i], template);
     }
 }

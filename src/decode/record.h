@@ -32,7 +32,7 @@ struct known_name {
 /* ---- shapes that came before (json_template.c) --------------------------------------------- */
 
 enum {
-    TEMPLATES = 4,
+    TEMPLATES = 32,
     TEMPLATE_VALUES_MAX = 40,
     TEMPLATE_MEMBERS_MAX = 24,
     TEMPLATE_HOLDERS_MAX = 16,
@@ -68,8 +68,9 @@ struct template
 };
 
 struct templates {
-    uint32_t count, last; /* last: the one that matched last */
-    uint32_t missed;      /* records that had to be read in full */
+    uint32_t count, last;                /* last: the one that matched last */
+    uint32_t missed;                     /* records that had to be read in full */
+    uint8_t alike[TEMPLATES][TEMPLATES]; /* so many values of two are the same, from the first on */
     struct template items[TEMPLATES];
 };
 
