@@ -326,6 +326,16 @@ static bool read_extension(struct cursor *cursor, struct text name, struct field
                               : read_scalar(cursor, &ignored);
 }
 
+/* A time in seconds, as a number. */
+static bool read_epoch(struct cursor *cursor, struct text *text)
+{
+    struct dec ignored;
+    *text = (struct text){cursor->at, (size_t)(cursor->end - cursor->at)};
+    text->size = scan_plain_number(*text, &ignored);
+    cursor->at += text->size;
+    return text->size > 0;
+}
+
 static inline bool read_member(struct cursor *cursor, struct decoder *decoder,
                                struct fields *fields, uint32_t *member_count)
 {
@@ -336,7 +346,9 @@ static inline bool read_member(struct cursor *cursor, struct decoder *decoder,
     enum attribute attribute = name_attribute(name);
     if (attribute != ATTRIBUTE_NONE) {
         struct text *text = &fields->attributes.texts[attribute];
-        return text->at == NULL && read_plain_string(cursor, text);
+        return text->at == NULL && (attribute == ATTRIBUTE_TIME && *cursor->at != '"'
+                                        ? read_epoch(cursor, text)
+                                        : read_plain_string(cursor, text));
     }
     if (name.size == 4 && memcmp(name.at, "data", 4) == 0) {
         if (fields->has_data || *cursor->at != '{') {

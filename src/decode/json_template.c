@@ -184,6 +184,13 @@ static inline bool match(struct decoder *decoder, struct template *template,
         if (value->kind == TEMPLATE_LITERAL) {
             continue;
         }
+        if (value->kind == TEMPLATE_EPOCH) {
+            struct dec ignored;
+            size_t size = scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &ignored);
+            attributes->texts[ATTRIBUTE_TIME] = (struct text){at, size};
+            at += size; /* none: no time */
+            continue;
+        }
         struct member *member = NULL;
         if (value->kind == TEMPLATE_MEMBER) {
             member = &decoder->members[value->index];
@@ -384,11 +391,17 @@ static bool learn_member(struct learner *learner)
 
 static bool learn_attribute(struct learner *learner, struct text name)
 {
-    if (*learner->at != '"') {
+    enum attribute attribute = attribute_find(name);
+    const char *first = learner->at;
+    if (*first != '"' && attribute == ATTRIBUTE_TIME) {
+        struct dec ignored;
+        size_t size = scan_plain_number((struct text){first, DECODE_PADDING_BYTES}, &ignored);
+        return add_value(learner, TEMPLATE_EPOCH, 0, first, first + size);
+    }
+    if (*first != '"') {
         return false; /* an extension that is no text: rare */
     }
-    const char *first = learner->at + 1, *end = skip_to(first, learner->end, '"');
-    enum attribute attribute = attribute_find(name);
+    const char *end = skip_to(++first, learner->end, '"');
     if (attribute == ATTRIBUTE_SPECVERSION) {
         learner->at = end + 1;
         return true;

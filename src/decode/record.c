@@ -254,6 +254,13 @@ static inline bool is_attribute(struct text text)
     return text.size - 1 < ATTRIBUTE_MAX_BYTES;
 }
 
+/* As judge_time, where no reason is asked for. */
+static inline bool find_time(struct decoder *decoder, struct text text, instant *at)
+{
+    enum time_fault fault = scan_time_near(&decoder->hour, text, at);
+    return fault == TIME_OK || (fault == TIME_SYNTAX && time_parse_epoch(text, at) == TIME_OK);
+}
+
 bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event)
 {
@@ -263,7 +270,7 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
         !is_attribute(type) || !is_attribute(texts[ATTRIBUTE_SUBJECT]) ||
         (type.size == sizeof WITHDRAWAL_TYPE - 1 &&
          memcmp(type.at, WITHDRAWAL_TYPE, sizeof WITHDRAWAL_TYPE - 1) == 0) ||
-        scan_time_near(&decoder->hour, texts[ATTRIBUTE_TIME], &event->at) != TIME_OK) {
+        !find_time(decoder, texts[ATTRIBUTE_TIME], &event->at)) {
         return false;
     }
     event->kind = EVENT_USAGE;

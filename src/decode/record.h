@@ -44,6 +44,7 @@ enum template_kind {
     TEMPLATE_ATTRIBUTE, /* the rest of a text */
     TEMPLATE_MEMBER,    /* a text with its quotes, or a number */
     TEMPLATE_IGNORED,   /* the rest of a text */
+    TEMPLATE_EPOCH,     /* the time, as a number */
     TEMPLATE_LITERAL,   /* another literal, or the record's end */
 };
 

@@ -802,6 +802,10 @@ static void add_random_record(struct buffer *out)
             static const char *const ESCAPED[] = {"\"\\/a\"", "\"\\u007f\"", "\"\\\"\"", "\"\\n\""};
             buffer_format(out, "\"%s%s%s", ATTRIBUTE_TEXTS[field][0], colon,
                           below(16) ? ATTRIBUTE_TEXTS[field][1] : pick(ESCAPED, 4));
+        } else if (field == 5 && below(6) == 0) {
+            static const char *const EPOCHS[] = {"1790000000", "1790000000.25", "01790000000", "1.79e9",
+                                                 "-1", "1790000000000", "1790000000.1234567891", "0"};
+            buffer_format(out, "\"time%s%s", colon, pick(EPOCHS, 8));
         } else if (field == 5) {
             buffer_format(out, "\"time%s\"", colon);
             if (below(5)) {
