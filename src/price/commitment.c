@@ -119,8 +119,22 @@ static void add(struct work *work, const struct member_span *member,
         .account = member->account,
         .term = term,
         .member = member->span,
-        .list = list,
-        .turns = arena_calloc(work->arena, list->count + 1, sizeof *all->items->turns)};
+        .list = list};
+}
+
+/* At once: they are the largest part by far. */
+static void make_turns(struct work *work)
+{
+    struct commitments *all = work->commitments;
+    size_t count = 0;
+    for (uint32_t i = 0; i < all->count; i++) {
+        count += all->items[i].list->count;
+    }
+    struct commitment_turn *turns = arena_calloc(work->arena, count + 1, sizeof *turns);
+    for (uint32_t i = 0; i < all->count; i++) {
+        all->items[i].turns = turns;
+        turns += all->items[i].list->count;
+    }
 }
 
 void commitments_find(struct work *work)
@@ -138,6 +152,9 @@ void commitments_find(struct work *work)
              at++) {
             add(work, member, accounts->commitments[at].commitment, &capacity);
         }
+    }
+    if (work->commitments) {
+        make_turns(work);
     }
 }
 
@@ -231,19 +248,55 @@ static enum status spent(const struct held_commitment *held, struct dec upfront,
                                err);
 }
 
-/* What bills before have used of a turn. */
-static void open_turn(struct work *work, const struct held_commitment *held, struct period time,
-                      struct commitment_turn *turn)
+/* What bills before have used of a turn that has begun. */
+static struct dec used_before(struct work *work, const struct held_commitment *held,
+                              struct period time)
 {
-    turn->before = DEC_ZERO;
-    turn->has_begun =
-        time.from < work->pricing->cut.from && held->term.from < work->pricing->cut.from;
-    if (turn->has_begun && work->pricing->opening_count > 0) {
-        const struct bucket_state *state = bucket_opening(
-            work, bucket_commitment_name(work, held->account, time.from, held->commitment->id),
-            time.to);
-        turn->before = state ? state->x : DEC_ZERO;
+    const struct bucket_state *state =
+        work->pricing->opening_count == 0
+            ? NULL
+            : bucket_opening(work,
+                             bucket_commitment_name(work, held->account, time.from,
+                                                    held->commitment->id),
+                             time.to);
+    return state ? state->x : DEC_ZERO;
+}
+
+/* What a turn costs: its fee, and what is of its time of that which was paid upfront. */
+static enum status turn_cost(struct work *work, const struct held_commitment *held,
+                             const struct charge *like, struct period time, struct dec *value)
+{
+    TRY(cost(work, held, FEE_RECURRING, like, time, value));
+    if (held->term.from == INSTANT_MIN || held->term.to == INSTANT_MAX) {
+        return OK;
     }
+    struct dec upfront, before, after;
+    TRY(upfront_cost(work, held, &upfront));
+    TRY(spent(held, upfront, time.from, &before, work->err));
+    TRY(spent(held, upfront, time.to, &after, work->err));
+    TRY(dec_subtract(after, before, &after, work->err));
+    return dec_add(*value, after, value, work->err);
+}
+
+static bool is_same_terms(const struct commitment_terms *a, const struct commitment_terms *b)
+{
+    return a && dec_equal(a->capacity, b->capacity) && dec_equal(a->cost, b->cost) &&
+           dec_equal(a->before, b->before);
+}
+
+static const struct commitment_terms *keep_terms(struct work *work, struct held_commitment *held,
+                                                 const struct commitment_terms *terms)
+{
+    for (size_t i = 0; i < sizeof held->terms / sizeof *held->terms; i++) {
+        if (is_same_terms(held->terms[i], terms)) {
+            return held->terms[i];
+        }
+    }
+    struct commitment_terms *kept = arena_alloc(work->arena, sizeof *kept);
+    *kept = *terms;
+    held->terms[1] = held->terms[0];
+    held->terms[0] = kept;
+    return kept;
 }
 
 static enum status fill(struct work *work, struct held_commitment *held, uint32_t index,
@@ -252,30 +305,26 @@ static enum status fill(struct work *work, struct held_commitment *held, uint32_
     const struct period time = held->list->items[index];
     instant begin = time.from > held->term.from ? time.from : held->term.from;
     *turn = (struct commitment_turn){.is_known = true};
-    turn->capacity = turn->used = turn->left = turn->cost = turn->before = DEC_ZERO;
     turn->is_active =
         time.to > held->term.from && time.from < held->term.to && period_has(held->member, begin);
     if (!turn->is_active) {
         return OK;
     }
+    struct commitment_terms terms = {0};
     struct charge like = charge_of(work, held, FEE_RECURRING, begin);
     if (held->offering->has_capacity) {
         TRY(number(work, held, "capacity", &held->offering->capacity, &like, time,
-                   &turn->capacity));
-        open_turn(work, held, time, turn);
-        turn->used = dec_min(turn->before, turn->capacity); /* which may be less than it was */
-        turn->before = turn->used;
-        TRY(dec_subtract(turn->capacity, turn->used, &turn->left, work->err));
+                   &terms.capacity));
+        const instant from = work->pricing->cut.from;
+        turn->has_begun = time.from < from && held->term.from < from;
+        if (turn->has_begun) { /* the capacity may be less than it was */
+            terms.before = dec_min(used_before(work, held, time), terms.capacity);
+        }
+        turn->used = terms.before;
+        TRY(dec_subtract(terms.capacity, turn->used, &turn->left, work->err));
     }
-    TRY(cost(work, held, FEE_RECURRING, &like, time, &turn->cost));
-    if (held->term.from > INSTANT_MIN && held->term.to < INSTANT_MAX) {
-        struct dec upfront, before, after;
-        TRY(upfront_cost(work, held, &upfront));
-        TRY(spent(held, upfront, time.from, &before, work->err));
-        TRY(spent(held, upfront, time.to, &after, work->err));
-        TRY(dec_subtract(after, before, &after, work->err));
-        TRY(dec_add(turn->cost, after, &turn->cost, work->err));
-    }
+    TRY(turn_cost(work, held, &like, time, &terms.cost));
+    turn->terms = keep_terms(work, held, &terms);
     return OK;
 }
 
@@ -294,11 +343,11 @@ enum status commitments_open(struct work *work, struct held_commitment *held, ui
 static enum status effective(const struct commitment_turn *turn, struct dec x, struct dec *value,
                              struct error *err)
 {
-    if (dec_is_zero(turn->cost) || dec_is_zero(turn->capacity)) {
+    if (dec_is_zero(turn->terms->cost) || dec_is_zero(turn->terms->capacity)) {
         *value = DEC_ZERO;
         return OK;
     }
-    return dec_multiply_divide(turn->cost, x, turn->capacity, DEC_SCALE, ROUND_HALF_EVEN, value,
+    return dec_multiply_divide(turn->terms->cost, x, turn->terms->capacity, DEC_SCALE, ROUND_HALF_EVEN, value,
                                err);
 }
 
@@ -497,16 +546,16 @@ static enum status charge_unused(struct work *work, struct held_commitment *held
         TRY(effective(turn, turn->used, &used, work->err));
         if (turn->has_begun) { /* its bill has told all that was left then */
             struct dec before;
-            TRY(effective(turn, turn->before, &before, work->err));
+            TRY(effective(turn, turn->terms->before, &before, work->err));
             TRY(dec_subtract(before, used, &used, work->err));
-            TRY(dec_subtract(turn->before, turn->used, &rest, work->err));
+            TRY(dec_subtract(turn->terms->before, turn->used, &rest, work->err));
         } else {
-            TRY(dec_subtract(turn->cost, used, &used, work->err));
+            TRY(dec_subtract(turn->terms->cost, used, &used, work->err));
         }
         instant begin = held->list->items[i].from;
         begin = begin > held->term.from ? begin : held->term.from;
         const struct place *rate;
-        TRY(find_rate(work, turn->cost, begin, &rate));
+        TRY(find_rate(work, turn->terms->cost, begin, &rate));
         if (rate != unused.rate) {
             TRY(end_unused(work, held, &unused));
             unused.rate = rate;
@@ -550,13 +599,13 @@ static enum status add_turns(struct work *work, const struct held_commitment *he
         if (!turn->is_active) {
             continue;
         }
-        TRY(close_turn(turn->capacity, turn->used, turn->left, work->err));
-        TRY(dec_subtract(turn->used, turn->before, &used, work->err));
+        TRY(close_turn(turn->terms->capacity, turn->used, turn->left, work->err));
+        TRY(dec_subtract(turn->used, turn->terms->before, &used, work->err));
         TRY(dec_add(balance->used, used, &balance->used, work->err));
         if (turn->has_begun) {
             left = dec_negate(used);
         } else {
-            TRY(dec_add(balance->cost, turn->cost, &balance->cost, work->err));
+            TRY(dec_add(balance->cost, turn->terms->cost, &balance->cost, work->err));
             time.from = time.from == INSTANT_MAX ? held->list->items[i].from : time.from;
             time.to = held->list->items[i].to;
         }

@@ -254,7 +254,7 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
     if (past) {
         TRY(dec_subtract(*past, quantity, past, work->err));
     }
-    struct dec capacity = turn->capacity, slack = DEC_ZERO;
+    struct dec capacity = turn->terms->capacity, slack = DEC_ZERO;
     if (pass->whole) {
         TRY(whole_slack(need, &slack, work->err));
     }

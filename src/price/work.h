@@ -342,11 +342,16 @@ enum status step_aggregate_run(struct work *work, struct entry *entries, uint32_
 
 /* A turn of a commitment: how much it covers, what is left of it, and what the turn costs.  Used +
  * left = capacity. */
+/* What most turns of a commitment say alike: a thousand reservations by the hour have 744,000. */
+struct commitment_terms {
+    struct dec capacity, cost;
+    struct dec before; /* used in bills before */
+};
 struct commitment_turn {
     bool is_known, is_active;
-    bool has_begun; /* in a bill before, which has told what it leaves */
-    struct dec capacity, used, left, cost;
-    struct dec before; /* used in bills before */
+    bool has_begun;                       /* in a bill before, which has told what it leaves */
+    const struct commitment_terms *terms; /* of one that is active */
+    struct dec used, left;
 };
 /* The turns of a clock that a bill touches. */
 struct turn_list {
@@ -362,6 +367,8 @@ struct held_commitment {
     struct period term, member;
     const struct turn_list *list;
     struct commitment_turn *turns; /* of the list */
+    /* The last two that were met: of an upfront fee, turns have two that differ in the last digit. */
+    const struct commitment_terms *terms[2];
     struct dec units;              /* that rows took, in this bill */
 };
 struct commitments {
