@@ -113,13 +113,12 @@ static void add(struct work *work, const struct member_span *member,
     all->items = arena_room(work->arena, all->items, all->count, capacity, sizeof *all->items);
     const struct offering *offering = &work->catalog->offerings[commitment->offering];
     const struct turn_list *list = make_list(work, &offering->steps[FEE_RECURRING]);
-    all->items[all->count++] = (struct held_commitment){
-        .commitment = commitment,
-        .offering = offering,
-        .account = member->account,
-        .term = term,
-        .member = member->span,
-        .list = list};
+    all->items[all->count++] = (struct held_commitment){.commitment = commitment,
+                                                        .offering = offering,
+                                                        .account = member->account,
+                                                        .term = term,
+                                                        .member = member->span,
+                                                        .list = list};
 }
 
 /* At once: they are the largest part by far. */
@@ -255,10 +254,10 @@ static struct dec used_before(struct work *work, const struct held_commitment *h
     const struct bucket_state *state =
         work->pricing->opening_count == 0
             ? NULL
-            : bucket_opening(work,
-                             bucket_commitment_name(work, held->account, time.from,
-                                                    held->commitment->id),
-                             time.to);
+            : bucket_opening(
+                  work,
+                  bucket_commitment_name(work, held->account, time.from, held->commitment->id),
+                  time.to);
     return state ? state->x : DEC_ZERO;
 }
 
@@ -347,8 +346,8 @@ static enum status effective(const struct commitment_turn *turn, struct dec x, s
         *value = DEC_ZERO;
         return OK;
     }
-    return dec_multiply_divide(turn->terms->cost, x, turn->terms->capacity, DEC_SCALE, ROUND_HALF_EVEN, value,
-                               err);
+    return dec_multiply_divide(turn->terms->cost, x, turn->terms->capacity, DEC_SCALE,
+                               ROUND_HALF_EVEN, value, err);
 }
 
 enum status commitments_use(struct work *work, struct commitment_turn *turn, struct dec units,
