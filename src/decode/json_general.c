@@ -508,6 +508,7 @@ struct line {
     struct text text;
     const struct sink *sink;
     bool is_fast;
+    bool is_padded; /* DECODE_PADDING_BYTES behind its newline may be read */
 };
 
 static void refuse(const struct line *line, struct finding *finding, struct text record)
@@ -517,13 +518,35 @@ static void refuse(const struct line *line, struct finding *finding, struct text
     line->sink->refused(line->sink->context, finding);
 }
 
+static void accept(const struct line *line, const struct event *event, struct text record)
+{
+    line->sink->event(line->sink->context, event, (size_t)(record.at - line->text.at), record);
+}
+
+/* A record of a shape that came before: its size, or 0.  end: as template_read's. */
+static inline size_t decode_known(const struct line *line, const char *record, const char *end)
+{
+    struct attributes attributes;
+    uint32_t member_count;
+    struct event event;
+    size_t size = template_read(line->decoder, record, end, &attributes, &member_count);
+    if (size == 0 || !record_finish(line->decoder, &attributes, member_count, &event)) {
+        return 0;
+    }
+    accept(line, &event, (struct text){record, size});
+    return size;
+}
+
 static bool decode_fast(const struct line *line, struct text record)
 {
     struct event event;
     if (!json_fast_read(line->decoder, record, &event)) {
         return false;
     }
-    line->sink->event(line->sink->context, &event, (size_t)(record.at - line->text.at), record);
+    if (line->is_padded) {
+        template_learn(line->decoder, record, event.member_count);
+    }
+    accept(line, &event, record);
     return true;
 }
 
@@ -536,7 +559,7 @@ static void decode_record(const struct line *line, struct text record)
     struct finding finding = {0};
     const void *data;
     if (json_general_read(line->decoder, record, &finding, &event, &data)) {
-        line->sink->event(line->sink->context, &event, (size_t)(record.at - line->text.at), record);
+        accept(line, &event, record);
     } else {
         refuse(line, &finding, record);
     }
@@ -570,20 +593,27 @@ static char next_item(struct text batch, size_t *at, struct text *item)
     return 0;
 }
 
-/* How many items a batch has.  False when they cannot be told apart, and *fault is where that
- * shows. */
-static bool count_items(struct text batch, size_t *count, size_t *fault)
+/* The items of a batch, of which the first BATCH_MAX are kept.  False when they cannot be told
+ * apart, and *fault is where that shows. */
+static bool find_items(struct arena *arena, struct text batch, struct text **items, uint32_t *count,
+                       size_t *fault)
 {
     size_t at = 1;
+    uint32_t capacity = 0;
     struct text item;
+    *items = NULL;
     *count = 0;
     for (char end = ','; end == ',';) {
         end = next_item(batch, &at, &item);
-        ++*count;
         if (end == 0 || (end == ']' && at < batch.size)) {
             *fault = at;
             return false;
         }
+        if (*count < BATCH_MAX) {
+            *items = arena_room(arena, *items, *count, &capacity, sizeof **items);
+            (*items)[*count] = item;
+        }
+        ++*count;
     }
     if (*count == 1 && item.size == 0) {
         *count = 0;
@@ -591,12 +621,29 @@ static bool count_items(struct text batch, size_t *count, size_t *fault)
     return true;
 }
 
+/* Of each item the memory is given back, the list of them stays. */
+static void decode_items(const struct line *line, const struct text *items, uint32_t count)
+{
+    struct decoder *decoder = line->decoder;
+    const struct arena_mark empty = decoder->empty;
+    decoder->empty = arena_mark(decoder->arena);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *end = items[i].at + items[i].size;
+        arena_rewind(decoder->arena, decoder->empty);
+        if (!line->is_padded || decode_known(line, items[i].at, end) == 0) {
+            decode_record(line, items[i]);
+        }
+    }
+    decoder->empty = empty;
+}
+
 static void decode_batch(const struct line *line, struct text batch)
 {
     struct finding finding = {0};
-    size_t count;
+    struct text *items;
+    uint32_t count;
     size_t fault;
-    if (!count_items(batch, &count, &fault)) {
+    if (!find_items(line->decoder->arena, batch, &items, &count, &fault)) {
         scan_record(batch, 0, &finding);
         finding_note(&finding, REFUSE_JSON_SYNTAX, fault, "where the batch ends", (struct text){0});
     } else if (count == 0) {
@@ -608,13 +655,7 @@ static void decode_batch(const struct line *line, struct text batch)
         refuse(line, &finding, batch);
         return;
     }
-    size_t at = 1;
-    for (size_t i = 0; i < count; i++) {
-        struct text item;
-        next_item(batch, &at, &item);
-        arena_rewind(line->decoder->arena, line->decoder->empty);
-        decode_record(line, item);
-    }
+    decode_items(line, items, count);
 }
 
 /* A byte order mark where the file begins, or ASCII in two bytes a character anywhere. */
@@ -657,41 +698,25 @@ static void decode_line(struct line line, bool first_of_file)
 void decode_json_line(struct decoder *decoder, struct text line, bool first_of_file,
                       const struct sink *sink)
 {
-    const struct line whole = {decoder, drop_return(line), sink, true};
+    const struct line whole = {
+        .decoder = decoder, .text = drop_return(line), .sink = sink, .is_fast = true};
     if (!decode_fast(&whole, whole.text)) {
         decode_line(whole, first_of_file);
     }
 }
 
-/* A line of a shape that came before; its size, or 0. */
-static size_t next_by_template(struct decoder *decoder, const char *line, const struct sink *sink)
-{
-    struct attributes attributes;
-    uint32_t member_count;
-    struct event event;
-    size_t size = template_read(decoder, line, &attributes, &member_count);
-    if (size == 0 || !record_finish(decoder, &attributes, member_count, &event)) {
-        return 0;
-    }
-    sink->event(sink->context, &event, 0, (struct text){line, size});
-    return size + (line[size] == '\r');
-}
-
 size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
                         const struct sink *sink)
 {
-    size_t size = next_by_template(decoder, rest.at, sink);
+    struct line line = {decoder, rest, sink, true, true};
+    size_t size = decode_known(&line, rest.at, NULL);
     if (size > 0) {
-        return size + 1;
+        return size + (rest.at[size] == '\r') + 1;
     }
     const char *newline = memchr(rest.at, '\n', rest.size);
     size = newline ? (size_t)(newline - rest.at) : rest.size;
-    const struct line line = {decoder, drop_return((struct text){rest.at, size}), sink, true};
-    struct event event;
-    if (json_fast_read(decoder, line.text, &event)) {
-        template_learn(decoder, line.text, event.member_count);
-        sink->event(sink->context, &event, 0, line.text);
-    } else {
+    line.text = drop_return((struct text){rest.at, size});
+    if (!decode_fast(&line, line.text)) {
         decode_line(line, first_of_file);
     }
     return size + 1;
@@ -705,7 +730,8 @@ void decoder_narrow(struct decoder *decoder, int width)
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
                          const struct sink *sink)
 {
-    decode_line((struct line){decoder, drop_return(line), sink, false}, first_of_file);
+    decode_line((struct line){.decoder = decoder, .text = drop_return(line), .sink = sink},
+                first_of_file);
 }
 
 bool json_value_end(struct text text, size_t *at)

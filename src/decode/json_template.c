@@ -273,8 +273,8 @@ static inline void take_words(struct decoder *decoder, const struct template *te
 
 /* The one that matched last is tried first.  Where it does not go on, one that does is looked for:
  * what was read until then is not read again. */
-size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
-                     uint32_t *member_count)
+size_t template_read(struct decoder *decoder, const char *record, const char *record_end,
+                     struct attributes *attributes, uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
     struct progress progress = {.at = record};
@@ -291,7 +291,9 @@ size_t template_read(struct decoder *decoder, const char *record, struct attribu
         }
         const char *end = progress.at;
         const size_t size = (size_t)(end - record);
-        if ((*end != '\n' && (*end != '\r' || end[1] != '\n')) || size > LINE_MAX_BYTES) {
+        const bool is_end =
+            record_end ? end == record_end : *end == '\n' || (*end == '\r' && end[1] == '\n');
+        if (!is_end || size > LINE_MAX_BYTES) {
             return 0;
         }
         attributes->print = progress.print + template->print;

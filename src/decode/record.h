@@ -167,13 +167,13 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
 void record_print_all(struct decoder *decoder, struct attributes *attributes,
                       uint32_t member_count);
 
-/* Of the line at record: when it has a shape that came before, with no escapes in names and no
- * control characters, sets the attributes (all but the version, which is right) and the decoder's
- * members and holders, and returns its size without what ends the line; else 0. A newline comes,
- * and DECODE_PADDING_BYTES behind it may be read. */
-size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
-                     uint32_t *member_count);
-/* Keeps the shape of a record that json_fast has read in full. */
+/* Of the record that ends at end, or with the line where that is NULL: when it has a shape that
+ * came before, with no escapes in names and no control characters, sets the attributes (all but the
+ * version, which is right) and the decoder's members and holders, and returns its size without what
+ * ends the line; else 0.  A newline comes, and DECODE_PADDING_BYTES behind it may be read. */
+size_t template_read(struct decoder *decoder, const char *record, const char *end,
+                     struct attributes *attributes, uint32_t *member_count);
+/* Keeps the shape of a record that json_fast has read in full; the same may be read behind it. */
 void template_learn(struct decoder *decoder, struct text record, uint32_t member_count);
 
 /* Notes a member of data; its value is given by the caller in the returned slot, NULL when there

@@ -828,6 +828,17 @@ static void add_random_record(struct buffer *out)
     buffer_add_char(out, '}');
 }
 
+static void add_random_batch(struct buffer *out)
+{
+    const size_t count = 1 + below(3);
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_text(out, i == 0 ? TEXT("") : below(2) ? TEXT(",") : TEXT(" , "));
+        add_random_record(out);
+    }
+    buffer_add_char(out, ']');
+}
+
 /* A few bytes changed, lost, doubled or put in. */
 static void mutate(struct buffer *line)
 {
@@ -896,8 +907,12 @@ static void test_mutations(void **)
         random_state = seed * 1'000'003 + i;
         struct buffer line;
         buffer_init(&line, &scratch, 1024);
-        add_random_record(&line);
-        learn_shape(&line);
+        if (below(8) > 0) {
+            add_random_record(&line);
+            learn_shape(&line);
+        } else {
+            add_random_batch(&line);
+        }
         mutate(&line);
         /* A block of its own size, so that AddressSanitizer sees a read past the end. */
         char *exact = malloc(line.size);
