@@ -29,6 +29,7 @@ import types
 import cover
 import lines
 import scale
+import shapes
 import truth
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -49,8 +50,8 @@ DUCKDB_HEADER = (
 # The price book's amounts have 19 digits after the point, Farthing's curves 18: the bench bills in
 # tenths of the currency, so that nothing is rounded and the digits can be compared.
 TENTHS = 10
-PARTS = ["truth", "ndjson", "csv", "segments", "memory", "lines", "scale", "size", "cover", "expr"]
-OWN_PARTS = {"cover", "expr"}  # whose input is made here
+PARTS = ["truth", "ndjson", "csv", "segments", "memory", "lines", "scale", "size", "cover", "expr", "shapes"]
+OWN_PARTS = {"cover", "expr", "shapes"}  # whose input is made here
 EXPRESSION_MAX_NS = 15
 # Times a peer's events a CPU second, without loading the price book.
 REQUIRED = {
@@ -856,6 +857,10 @@ def run_parts(options, parts, results):
     if "expr" in parts:
         say("what a filter or value by expression adds to an event")
         results["expr_ns"] = expressions(options)
+    if "shapes" in parts:
+        say("shapes: what an event costs to read, by how it is written")
+        results["shapes"], same = shapes.measure(options, Run, say)
+        good &= same
     return good
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [PART...] - `make bench`: speed and size, with figures; parts: truth ndjson csv segments memory lines scale size cover expr.
+# run.sh [PART...] - `make bench`: speed and size, with figures; parts: truth ndjson csv segments memory lines scale size cover expr shapes.
 # All by default.
 #
 # What is fetched and generated lies in BENCH_DIR (default build/bench) and is kept.  QUICK=1 takes
