@@ -4,9 +4,9 @@
  * the next one stands on its own.  So a newline within quotes is refused (CSV_ROW), both halves of
  * it.
  *
- * A row without quotes is found by the positions of its separators; one with quotes is copied
- * field by field.  What follows is the same for both.  A field that is all of data goes to the
- * reader of JSON when its row is known to be whole.
+ * Fields of usual rows are found by the positions of the separators, also those in quotes that hold
+ * no other quote; any other row is copied field by field, and judged.  A field that is all of data
+ * goes to the reader of JSON when its row is known to be whole.
  */
 #include <string.h>
 
@@ -550,16 +550,31 @@ static bool has_control_besides(struct text row, char separator)
     return found;
 }
 
-/* A row without quotes, control characters or anything to refuse, whose separators are in the
- * decoder's marks.  False as json_fast_read. */
+/* A field as it is written, without the quotes around it; false when there are others. */
+static inline bool unquote(struct text *field)
+{
+    if (!memchr(field->at, '"', field->size)) {
+        return true;
+    }
+    const struct text inner = {field->at + 1, field->size - 2};
+    if (field->size < 2 || field->at[0] != '"' || field->at[field->size - 1] != '"' ||
+        memchr(inner.at, '"', inner.size)) {
+        return false;
+    }
+    *field = inner;
+    return true;
+}
+
+/* A row without quotes in its fields, control characters or anything to refuse, whose separators
+ * are in the decoder's marks.  False as json_fast_read. */
 static bool read_plain_row(struct decoder *decoder, const struct csv_header *header,
                            struct text row, unsigned flags, struct event *event)
 {
-    if ((flags & SCAN_ESCAPE) ||
-        ((flags & SCAN_CONTROL) && has_control_besides(row, header->separator)) ||
+    if (((flags & SCAN_CONTROL) && has_control_besides(row, header->separator)) ||
         ((flags & SCAN_HIGH) && !text_is_utf8(row))) {
         return false;
     }
+    const bool has_quotes = (flags & SCAN_ESCAPE) != 0;
     struct marks separators = marks_start(decoder->marks);
     struct attributes attributes = {0};
     uint32_t member_count = 0;
@@ -567,13 +582,19 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     size_t start = 0;
     for (uint32_t i = 0; i < header->column_count; i++) {
         size_t end = marks_next(&separators);
+        if (has_quotes && start < row.size && row.at[start] == '"') {
+            while (end < row.size && (end < start + 2 || row.at[end - 1] != '"')) {
+                end = marks_next(&separators); /* that one was in quotes */
+            }
+        }
         bool is_last = i + 1 == header->column_count;
         if ((end >= row.size) != is_last) {
             return false;
         }
         struct text field = {row.at + start, (is_last ? row.size : end) - start};
         start = end + 1;
-        if (!take_plain(decoder, header, i, field, row, &attributes, &member_count)) {
+        if ((has_quotes && !unquote(&field)) ||
+            !take_plain(decoder, header, i, field, row, &attributes, &member_count)) {
             return false;
         }
     }
@@ -587,10 +608,11 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     return record_finish(decoder, &attributes, member_count, event);
 }
 
-static bool read_any_row(struct decoder *decoder, const struct csv_header *header, struct text row,
-                         struct finding *finding, struct event *event, const void **data)
+bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
+              struct finding *finding, struct event *event, const void **data)
 {
     struct reading reading = {.decoder = decoder, .header = header, .row = row, .finding = finding};
+    *data = NULL;
     decoder->holder_count = 0;
     size_t fault = utf8_fault(row);
     if (fault < row.size) {
@@ -616,17 +638,6 @@ static bool read_any_row(struct decoder *decoder, const struct csv_header *heade
         read_json(&reading, data);
     }
     return record_judge(decoder, &reading.draft, finding, event);
-}
-
-bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
-              struct finding *finding, struct event *event, const void **data)
-{
-    *data = NULL;
-    bool is_usual = row.size >= SCAN_MIN_BYTES && row.size <= SCAN_MAX_BYTES;
-    return (is_usual &&
-            read_plain_row(decoder, header, row,
-                           scan_marks(row, header->separator, '"', decoder->marks), event)) ||
-           read_any_row(decoder, header, row, finding, event, data);
 }
 
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
@@ -667,9 +678,10 @@ size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header,
     size_t size;
     unsigned flags =
         scan_line(decoder->width, rest.at, header->separator, '"', decoder->marks, &size);
-    struct text row = {rest.at, size};
+    struct text row = drop_return((struct text){rest.at, size});
     struct event event;
-    bool is_usual = size >= SCAN_MIN_BYTES && size < SCAN_MAX_BYTES && row.at[size - 1] != '\r';
+    bool is_usual =
+        row.size >= (decoder->width == SCAN_NARROW ? SCAN_MIN_BYTES : 1) && size < SCAN_MAX_BYTES;
     if (is_usual && read_plain_row(decoder, header, row, flags, &event)) {
         sink->event(sink->context, &event, 0, row);
         return size + 1;

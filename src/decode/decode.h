@@ -98,9 +98,11 @@ struct csv_header; /* a mapping matched with one file's header */
 enum status csv_header_read(struct arena *arena, struct text line,
                             const struct csv_mapping *mapping, const struct csv_header **header,
                             struct error *err);
+/* A row alone, by the way that takes all of them. */
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
                     const struct sink *sink);
-/* As decode_json_next.  The first line of a file is its header, and gone over. */
+/* As decode_json_next: usual rows are sooner read so.  The first line of a file is its header, and
+ * gone over. */
 size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header, struct text rest,
                        bool first_of_file, const struct sink *sink);
 

@@ -24,7 +24,7 @@ static struct text next_line(const char **at, const char *end)
     return line;
 }
 
-/* The same row with every field in quotes: it takes the other way through the reader. */
+/* The same row with every field in quotes. */
 static struct text quote_fields(struct arena *arena, struct text row, char separator)
 {
     struct buffer out;
