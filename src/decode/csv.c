@@ -514,7 +514,7 @@ static inline bool take_plain(struct decoder *decoder, const struct csv_header *
             return true; /* it is the instant that goes in, not its text */
         }
     } else if (!target->is_data || field.size == 0) {
-        return !target->is_json || field.size == 0;
+        return true;
     } else if (*member_count == MEMBERS_MAX) {
         return false;
     } else {
@@ -550,18 +550,61 @@ static bool has_control_besides(struct text row, char separator)
     return found;
 }
 
-/* A field as it is written, without the quotes around it; false when there are others. */
-static inline bool unquote(struct text *field)
+/* How many quotes lie in a field. */
+static inline size_t count_quotes(const char *at, size_t size)
 {
-    if (!memchr(field->at, '"', field->size)) {
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++) {
+        count += at[i] == '"';
+    }
+    return count;
+}
+
+/* A field in quotes with others in it, each of which is doubled: a copy, with blanks behind it up
+ * to SCAN_MIN_BYTES.  False: one is not doubled. */
+static bool undouble(struct arena *arena, struct text inner, struct text *field)
+{
+    const size_t room = inner.size < SCAN_MIN_BYTES ? SCAN_MIN_BYTES : inner.size;
+    char *copy = arena_alloc(arena, room), *to = copy;
+    for (size_t i = 0; i < inner.size; i++) {
+        *to++ = inner.at[i];
+        if (inner.at[i] == '"' && (++i == inner.size || inner.at[i] != '"')) {
+            return false;
+        }
+    }
+    *field = (struct text){copy, (size_t)(to - copy)};
+    memset(to, ' ', room - field->size);
+    return true;
+}
+
+/* A field as it is written, with so many quotes, without them; false when they are wrong. */
+static inline bool unquote(struct decoder *decoder, size_t quotes, struct text *field)
+{
+    if (quotes == 0) {
         return true;
     }
     const struct text inner = {field->at + 1, field->size - 2};
-    if (field->size < 2 || field->at[0] != '"' || field->at[field->size - 1] != '"' ||
-        memchr(inner.at, '"', inner.size)) {
+    if (quotes == 1 || field->at[0] != '"' || field->at[field->size - 1] != '"') {
         return false;
     }
+    if (quotes > 2) {
+        return undouble(decoder->arena, inner, field);
+    }
     *field = inner;
+    return true;
+}
+
+/* The members of a field that is all of data, a copy as undouble made it. */
+static bool take_json(struct decoder *decoder, struct text field, struct attributes *attributes,
+                      uint32_t *member_count)
+{
+    if (*member_count > 0 || !json_fast_data(decoder, field, member_count)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < *member_count; i++) {
+        decoder->members[i].print = record_print_member(&decoder->members[i]);
+        attributes->print += decoder->members[i].print;
+    }
     return true;
 }
 
@@ -577,14 +620,23 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     const bool has_quotes = (flags & SCAN_ESCAPE) != 0;
     struct marks separators = marks_start(decoder->marks);
     struct attributes attributes = {0};
+    struct text json = {NULL, 0};
     uint32_t member_count = 0;
     decoder->holder_count = 0;
+    if (has_quotes) {
+        arena_rewind(decoder->arena, decoder->empty);
+    }
     size_t start = 0;
     for (uint32_t i = 0; i < header->column_count; i++) {
-        size_t end = marks_next(&separators);
-        if (has_quotes && start < row.size && row.at[start] == '"') {
-            while (end < row.size && (end < start + 2 || row.at[end - 1] != '"')) {
-                end = marks_next(&separators); /* that one was in quotes */
+        size_t end = marks_next(&separators), quotes = 0;
+        if (has_quotes) {
+            for (size_t from = start;; end = marks_next(&separators)) { /* those in quotes too */
+                const size_t to = end < row.size ? end : row.size;
+                quotes += from < to ? count_quotes(row.at + from, to - from) : 0;
+                from = to;
+                if (quotes % 2 == 0 || end >= row.size) {
+                    break;
+                }
             }
         }
         bool is_last = i + 1 == header->column_count;
@@ -593,9 +645,15 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
         }
         struct text field = {row.at + start, (is_last ? row.size : end) - start};
         start = end + 1;
-        if ((has_quotes && !unquote(&field)) ||
+        if ((has_quotes && !unquote(decoder, quotes, &field)) ||
             !take_plain(decoder, header, i, field, row, &attributes, &member_count)) {
             return false;
+        }
+        if (header->targets[i].is_json && field.size > 0) {
+            if (quotes <= 2) {
+                return false; /* an object has names, and they have quotes; but one is empty */
+            }
+            json = field;
         }
     }
     for (uint32_t i = 0; i < header->constant_count; i++) {
@@ -605,7 +663,8 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
             return false;
         }
     }
-    return record_finish(decoder, &attributes, member_count, event);
+    return (json.size == 0 || take_json(decoder, json, &attributes, &member_count)) &&
+           record_finish(decoder, &attributes, member_count, event);
 }
 
 bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,

@@ -405,6 +405,31 @@ static bool read_whole(struct decoder *decoder, struct text record, bool has_esc
            is_version(fields->attributes.texts[ATTRIBUTE_SPECVERSION]);
 }
 
+bool json_fast_data(struct decoder *decoder, struct text field, uint32_t *member_count)
+{
+    const struct text scanned = {field.at,
+                                 field.size < SCAN_MIN_BYTES ? SCAN_MIN_BYTES : field.size};
+    if (field.size < 2 || scanned.size > SCAN_MAX_BYTES || field.at[0] != '{' ||
+        field.at[field.size - 1] != '}') {
+        return false;
+    }
+    unsigned flags = scan_marks(scanned, '"', '\\', decoder->marks);
+    if (flags & SCAN_CONTROL) {
+        return false;
+    }
+    const bool has_escapes = (flags & SCAN_ESCAPE) != 0;
+    if (has_escapes) {
+        drop_escaped_quotes(field, decoder->marks);
+    }
+    struct cursor cursor = {.at = field.at + 1,
+                            .record = field.at,
+                            .end = field.at + field.size,
+                            .quotes = marks_start(decoder->marks),
+                            .arena = has_escapes ? decoder->arena : NULL};
+    decoder->holder_count = 0;
+    return read_data(&cursor, decoder, member_count) && cursor.at == cursor.end;
+}
+
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event)
 {
     if (record.size < SCAN_MIN_BYTES || record.size > SCAN_MAX_BYTES || record.at[0] != '{' ||

@@ -288,6 +288,9 @@ bool json_unescape(struct arena *arena, struct text raw, struct text *text);
 
 /* False when the fast scanner does not take the record; nothing is said about why. */
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event);
+/* The same of data alone, valid UTF-8, with what it takes to have SCAN_MIN_BYTES as blanks behind
+ * it: the members, which are counted, and holders of the decoder. */
+bool json_fast_data(struct decoder *decoder, struct text field, uint32_t *member_count);
 /* False when the record is refused.  *data is the value of `data`, a yyjson_val, or NULL. */
 bool json_general_read(struct decoder *decoder, struct text record, struct finding *finding,
                        struct event *event, const void **data);
