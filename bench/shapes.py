@@ -1,7 +1,9 @@
 """What an event costs to read, by how it is written: flat and nested data, texts with escapes, numbers with exponents, times
-that are numbers, members that some lack, many types in turns, batches.  The benchmark's own events are all of one kind.
+that are numbers, members that some lack, many types in turns, batches, and rows of CSV.  The benchmark's own events are all
+of one kind.
 
 The events of each shape mean the same, in one order, so that each must come to the same total; shapes are read in turns."""
+import csv
 import json
 import shutil
 import statistics
@@ -37,10 +39,29 @@ SHAPES = {
     "batches": lambda i: record(i, MODEL),
 }
 BATCH = 100
+ROWS = {  # the fields of data, and what is in quotes
+    "csv": (lambda data: data, csv.QUOTE_MINIMAL),
+    "csv_quoted": (lambda data: data, csv.QUOTE_ALL),
+    "csv_json": (lambda data: {"data": json.dumps(data)}, csv.QUOTE_MINIMAL),
+}
+
+
+def write_rows(out, shape):
+    of_data, quoting = ROWS[shape]
+    writer = csv.writer(out, quoting=quoting, lineterminator="\n")
+    for number in range(EVENTS):
+        event = record(number, MODEL)
+        fields = {name: event[name] for name in ("id", "source", "type", "subject", "time")} | of_data(event["data"])
+        if number == 0:
+            writer.writerow(fields)
+        writer.writerow(fields.values())
 
 
 def write(path, shape):
     with open(path, "w") as out:
+        if shape in ROWS:
+            write_rows(out, shape)
+            return
         for first in range(0, EVENTS, BATCH):
             lines = [json.dumps(SHAPES[shape](i), separators=(",", ":")) for i in range(first, first + BATCH)]
             out.write("[" + ",".join(lines) + "]\n" if shape == "batches" else "\n".join(lines) + "\n")
@@ -51,26 +72,24 @@ def measure(options, run_command, say):
     folder.mkdir(exist_ok=True)
     (folder / "catalog.yaml").write_text(CATALOG)
     (folder / "accounts.csv").write_text("id\n" + "".join(f"a{i}\n" for i in range(ACCOUNTS)))
-    for shape in SHAPES:
-        path = folder / f"{shape}.ndjson"
+    paths = {shape: folder / f"{shape}.{'csv' if shape in ROWS else 'ndjson'}" for shape in [*SHAPES, *ROWS]}
+    for shape, path in paths.items():
         if not path.exists():
             write(folder / "new", shape)
             (folder / "new").rename(path)
-    taken, totals = {shape: [] for shape in SHAPES}, set()
+    taken, totals = {shape: [] for shape in paths}, set()
     for _ in range(1 if options.quick else ROUNDS):
-        for shape in SHAPES:
+        for shape, path in paths.items():
             shutil.rmtree(folder / "out", ignore_errors=True)
             run = run_command([options.farthing, "bill", "--catalog", folder / "catalog.yaml", "--accounts",
-                               folder / "accounts.csv", "--events", folder / f"{shape}.ndjson", "--period", "2026-10",
-                               "--out", folder / "out", "--threads", "1", "--json"])
+                               folder / "accounts.csv", "--events", path, "--period", "2026-10", "--out", folder / "out",
+                               "--threads", "1", "--json"])
             summary = json.loads(run.out)
             totals.add(summary["total"])
             taken[shape].append(summary["cpu_seconds"]["read"] / EVENTS * 1e9)
     shutil.rmtree(folder / "out", ignore_errors=True)
     ns = {shape: round(statistics.median(all_ns)) for shape, all_ns in taken.items()}
-    result = {"events": EVENTS, "ns_an_event": ns,
-              "bytes_an_event": {shape: round((folder / f"{shape}.ndjson").stat().st_size / EVENTS) for shape in SHAPES}}
-    for shape in SHAPES:
-        say(f"  {shape}: {ns[shape]} ns to read an event of {result['bytes_an_event'][shape]} bytes, "
-            f"{ns[shape] / ns['flat']:.2f} times a flat one")
-    return result, len(totals) == 1
+    size = {shape: round(path.stat().st_size / EVENTS) for shape, path in paths.items()}
+    for shape in paths:
+        say(f"  {shape}: {ns[shape]} ns to read an event of {size[shape]} bytes, {ns[shape] / ns['flat']:.2f} times a flat one")
+    return {"events": EVENTS, "ns_an_event": ns, "bytes_an_event": size}, len(totals) == 1
