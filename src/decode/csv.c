@@ -514,7 +514,7 @@ static inline bool take_plain(struct decoder *decoder, const struct csv_header *
             return true; /* it is the instant that goes in, not its text */
         }
     } else if (!target->is_data || field.size == 0) {
-        return true;
+        return !target->is_json || field.size == 0;
     } else if (*member_count == MEMBERS_MAX) {
         return false;
     } else {
@@ -578,7 +578,7 @@ static bool undouble(struct arena *arena, struct text inner, struct text *field)
 }
 
 /* A field as it is written, with so many quotes, without them; false when they are wrong. */
-static inline bool unquote(struct decoder *decoder, size_t quotes, struct text *field)
+static bool unquote(struct decoder *decoder, size_t quotes, struct text *field)
 {
     if (quotes == 0) {
         return true;
@@ -608,8 +608,83 @@ static bool take_json(struct decoder *decoder, struct text field, struct attribu
     return true;
 }
 
-/* A row without quotes in its fields, control characters or anything to refuse, whose separators
- * are in the decoder's marks.  False as json_fast_read. */
+/* The same, where it is not worth its place in a loop. */
+__attribute__((noinline)) static bool take_apart(struct decoder *decoder,
+                                                 const struct csv_header *header, uint32_t index,
+                                                 struct text field, struct text row,
+                                                 struct attributes *attributes,
+                                                 uint32_t *member_count)
+{
+    return take_plain(decoder, header, index, field, row, attributes, member_count);
+}
+
+static bool take_constants(struct decoder *decoder, const struct csv_header *header,
+                           struct text row, struct attributes *attributes, uint32_t *member_count)
+{
+    for (uint32_t i = 0; i < header->constant_count; i++) {
+        uint32_t index = header->column_count + i;
+        if (!take_apart(decoder, header, index, header->targets[index].value, row, attributes,
+                        member_count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Where the field that begins at start ends: at a separator, but for those in quotes, or behind the
+ * row.  *quotes: how many it has, to be told apart when they are not even. */
+static size_t find_field_end(struct marks *separators, struct text row, size_t start,
+                             size_t *quotes)
+{
+    size_t from = start;
+    *quotes = 0;
+    for (;;) {
+        const size_t end = marks_next(separators), to = end < row.size ? end : row.size;
+        *quotes += from < to ? count_quotes(row.at + from, to - from) : 0;
+        if (*quotes % 2 == 0 || end >= row.size) {
+            return end;
+        }
+        from = to;
+    }
+}
+
+/* A row with quotes, that is plain otherwise. */
+__attribute__((noinline)) static bool read_quoted_row(struct decoder *decoder,
+                                                      const struct csv_header *header,
+                                                      struct text row, struct event *event)
+{
+    struct marks separators = marks_start(decoder->marks);
+    struct attributes attributes = {0};
+    struct text json = {NULL, 0};
+    uint32_t member_count = 0;
+    size_t start = 0;
+    decoder->holder_count = 0;
+    arena_rewind(decoder->arena, decoder->empty);
+    for (uint32_t i = 0; i < header->column_count; i++) {
+        size_t quotes, end = find_field_end(&separators, row, start, &quotes);
+        bool is_last = i + 1 == header->column_count;
+        if ((end >= row.size) != is_last) {
+            return false;
+        }
+        struct text field = {row.at + start, (is_last ? row.size : end) - start};
+        start = end + 1;
+        if (!unquote(decoder, quotes, &field)) {
+            return false;
+        }
+        /* An object has names, and they have quotes; of an empty one the other way knows. */
+        if (header->targets[i].is_json && quotes > 2) {
+            json = field;
+        } else if (!take_apart(decoder, header, i, field, row, &attributes, &member_count)) {
+            return false;
+        }
+    }
+    return take_constants(decoder, header, row, &attributes, &member_count) &&
+           (json.size == 0 || take_json(decoder, json, &attributes, &member_count)) &&
+           record_finish(decoder, &attributes, member_count, event);
+}
+
+/* A row without control characters or anything to refuse, whose separators are in the decoder's
+ * marks.  False as json_fast_read. */
 static bool read_plain_row(struct decoder *decoder, const struct csv_header *header,
                            struct text row, unsigned flags, struct event *event)
 {
@@ -617,53 +692,27 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
         ((flags & SCAN_HIGH) && !text_is_utf8(row))) {
         return false;
     }
-    const bool has_quotes = (flags & SCAN_ESCAPE) != 0;
+    if (flags & SCAN_ESCAPE) {
+        return read_quoted_row(decoder, header, row, event);
+    }
     struct marks separators = marks_start(decoder->marks);
     struct attributes attributes = {0};
-    struct text json = {NULL, 0};
     uint32_t member_count = 0;
     decoder->holder_count = 0;
-    if (has_quotes) {
-        arena_rewind(decoder->arena, decoder->empty);
-    }
     size_t start = 0;
     for (uint32_t i = 0; i < header->column_count; i++) {
-        size_t end = marks_next(&separators), quotes = 0;
-        if (has_quotes) {
-            for (size_t from = start;; end = marks_next(&separators)) { /* those in quotes too */
-                const size_t to = end < row.size ? end : row.size;
-                quotes += from < to ? count_quotes(row.at + from, to - from) : 0;
-                from = to;
-                if (quotes % 2 == 0 || end >= row.size) {
-                    break;
-                }
-            }
-        }
+        size_t end = marks_next(&separators);
         bool is_last = i + 1 == header->column_count;
         if ((end >= row.size) != is_last) {
             return false;
         }
         struct text field = {row.at + start, (is_last ? row.size : end) - start};
         start = end + 1;
-        if ((has_quotes && !unquote(decoder, quotes, &field)) ||
-            !take_plain(decoder, header, i, field, row, &attributes, &member_count)) {
-            return false;
-        }
-        if (header->targets[i].is_json && field.size > 0) {
-            if (quotes <= 2) {
-                return false; /* an object has names, and they have quotes; but one is empty */
-            }
-            json = field;
-        }
-    }
-    for (uint32_t i = 0; i < header->constant_count; i++) {
-        uint32_t index = header->column_count + i;
-        if (!take_plain(decoder, header, index, header->targets[index].value, row, &attributes,
-                        &member_count)) {
+        if (!take_plain(decoder, header, i, field, row, &attributes, &member_count)) {
             return false;
         }
     }
-    return (json.size == 0 || take_json(decoder, json, &attributes, &member_count)) &&
+    return take_constants(decoder, header, row, &attributes, &member_count) &&
            record_finish(decoder, &attributes, member_count, event);
 }
 
