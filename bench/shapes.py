@@ -8,7 +8,7 @@ import json
 import shutil
 import statistics
 
-EVENTS, ACCOUNTS, ROUNDS = 500_000, 1_000, 5
+EVENTS, EVENTS_QUICK, ACCOUNTS, ROUNDS = 500_000, 50_000, 1_000, 5
 TYPES = [f"tokens.{i}" for i in range(20)]
 CATALOG = ("catalog: shapes\ncurrency: USD\nmeters:\n"
            + "".join(f"  meter{i}: {{event: {kind}, value: data.n}}\n" for i, kind in enumerate(TYPES))
@@ -46,10 +46,10 @@ ROWS = {  # the fields of data, and what is in quotes
 }
 
 
-def write_rows(out, shape):
+def write_rows(out, shape, events):
     of_data, quoting = ROWS[shape]
     writer = csv.writer(out, quoting=quoting, lineterminator="\n")
-    for number in range(EVENTS):
+    for number in range(events):
         event = record(number, MODEL)
         fields = {name: event[name] for name in ("id", "source", "type", "subject", "time")} | of_data(event["data"])
         if number == 0:
@@ -57,25 +57,26 @@ def write_rows(out, shape):
         writer.writerow(fields.values())
 
 
-def write(path, shape):
+def write(path, shape, events):
     with open(path, "w") as out:
         if shape in ROWS:
-            write_rows(out, shape)
+            write_rows(out, shape, events)
             return
-        for first in range(0, EVENTS, BATCH):
+        for first in range(0, events, BATCH):
             lines = [json.dumps(SHAPES[shape](i), separators=(",", ":")) for i in range(first, first + BATCH)]
             out.write("[" + ",".join(lines) + "]\n" if shape == "batches" else "\n".join(lines) + "\n")
 
 
 def measure(options, run_command, say):
-    folder = options.folder / "shapes"
+    events = EVENTS_QUICK if options.quick else EVENTS
+    folder = options.folder / f"shapes{events}"
     folder.mkdir(exist_ok=True)
     (folder / "catalog.yaml").write_text(CATALOG)
     (folder / "accounts.csv").write_text("id\n" + "".join(f"a{i}\n" for i in range(ACCOUNTS)))
     paths = {shape: folder / f"{shape}.{'csv' if shape in ROWS else 'ndjson'}" for shape in [*SHAPES, *ROWS]}
     for shape, path in paths.items():
         if not path.exists():
-            write(folder / "new", shape)
+            write(folder / "new", shape, events)
             (folder / "new").rename(path)
     taken, totals = {shape: [] for shape in paths}, set()
     for _ in range(1 if options.quick else ROUNDS):
@@ -86,10 +87,10 @@ def measure(options, run_command, say):
                                "--threads", "1", "--json"])
             summary = json.loads(run.out)
             totals.add(summary["total"])
-            taken[shape].append(summary["cpu_seconds"]["read"] / EVENTS * 1e9)
+            taken[shape].append(summary["cpu_seconds"]["read"] / events * 1e9)
     shutil.rmtree(folder / "out", ignore_errors=True)
     ns = {shape: round(statistics.median(all_ns)) for shape, all_ns in taken.items()}
-    size = {shape: round(path.stat().st_size / EVENTS) for shape, path in paths.items()}
+    size = {shape: round(path.stat().st_size / events) for shape, path in paths.items()}
     for shape in paths:
         say(f"  {shape}: {ns[shape]} ns to read an event of {size[shape]} bytes, {ns[shape] / ns['flat']:.2f} times a flat one")
-    return {"events": EVENTS, "ns_an_event": ns, "bytes_an_event": size}, len(totals) == 1
+    return {"events": events, "ns_an_event": ns, "bytes_an_event": size}, len(totals) == 1
