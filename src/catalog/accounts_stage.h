@@ -266,7 +266,6 @@ bool attribute_next(struct arena *arena, struct text text, size_t *at, struct te
                     struct text *value);
 /* Those of records, by id, each once. */
 uint32_t finish_staged_commitments(struct finish *finish, const struct staged_commitment ***rows);
-void finish_hash_commitment(struct finish *finish, const struct staged_commitment *row);
 /* Whether more than an override or a setting names the account; a complaint when not. */
 bool finish_is_known(struct finish *finish, uint32_t account, struct where where);
 void finish_hash_setting(struct finish *finish, const struct staged_setting *row);

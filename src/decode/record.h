@@ -56,7 +56,8 @@ struct template_value {
     char literal[TEMPLATE_LITERAL_BYTES];
 };
 
-struct template {
+struct template
+{
     uint32_t value_count, member_count, word_count;
     struct template_value values[TEMPLATE_VALUES_MAX];
     uint8_t words[TEMPLATE_MEMBERS_MAX];         /* members that are true, false or null */
@@ -271,8 +272,6 @@ struct entry {
 void entries_sort(struct entry *entries, size_t count);
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
-
-struct text text_trim(struct text text); /* of JSON's blanks */
 
 /* False when the fast scanner does not take the record; nothing is said about why. */
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event);

@@ -269,7 +269,8 @@ static void note_commitments(struct case_run *run)
     }
 }
 
-bool case_read(struct case_run *run)
+/* The story as moments, and the names that rows use. */
+static bool read_story(struct case_run *run)
 {
     static const char *const keys[] = {"case",   "why",       "catalog",     "accounts", "usage",
                                        "events", "bill",      "expect",      "story",    "begin",
@@ -850,7 +851,7 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
 enum status case_run(struct case_run *run, struct error *err)
 {
     buffer_init(&run->events, run->arena, 4096);
-    if (!case_read(run)) {
+    if (!read_story(run)) {
         return OK;
     }
     TRY(run->env->folder_create(run->env, run->folder.at, err));

@@ -156,7 +156,8 @@ static int compare_texts(const void *a, const void *b)
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-struct text zone_source_digest(struct zone_source *source)
+/* Of all zones that were asked for. */
+static struct text digest_zones(struct zone_source *source)
 {
     struct zone_list *list = source->context;
     struct text *entries = arena_calloc(list->arena, list->count + 1, sizeof *entries);
@@ -378,7 +379,7 @@ static enum status load_on_stage(struct env *env, struct arena *arena, struct ar
     }
     sort_complaints(complaints);
     quote_sources(&files, complaints);
-    loaded->zones_digest = zone_source_digest(zones);
+    loaded->zones_digest = digest_zones(zones);
     return status;
 }
 

@@ -379,7 +379,7 @@ void bases_begin(struct bases *bases, struct work *work)
     }
 }
 
-bool term_applies(const struct term *term, const struct base *base)
+static bool term_applies(const struct term *term, const struct base *base)
 {
     return term->level == LEVEL_CATALOG ||
            (term->level == LEVEL_PLAN ? base->plan == term->plan
