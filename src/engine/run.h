@@ -95,7 +95,7 @@ struct event_count {
     uint64_t count, print;
 };
 
-/* What a run is that restates a closed period: correct.c says it, restatement.c holds it to that.
+/* A run that restates a closed period: correct.c says what it is, restatement.c holds it to that.
  */
 struct known_file {
     const char *path;
@@ -288,9 +288,8 @@ struct worker {
     struct event_count block_events, block_refused;
     uint64_t block_too_late;
     struct outside block_outside;
-    instant
-        late_max; /* that of the run; of a block of late events none, so that all are looked at */
-    bool is_late; /* the event at hand comes too late to be billed */
+    instant late_max; /* that of the run; of a block of late events none: all are looked at */
+    bool is_late;     /* the event at hand comes too late to be billed */
     struct kept_stream letters; /* a piece for each block that has some */
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct damage damage, change;
