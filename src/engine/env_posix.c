@@ -3,11 +3,11 @@
  * Memory: large blocks come from mmap and are kept when they are released, since the first touch
  * of a page costs ten times what using it again does.  A block is the first part of the kept one
  * that fits best; kept ones that touch are one.  Blocks are whole pages and a release says how
- * many, so they need no header.  Kept ones count against the limit as long as they are kept, and are
- * unmapped when the limit would else refuse an allocation.  Small blocks are malloc's, which keeps
- * what is freed between blocks in use: that is asked back when it and what is used come near the
- * limit, which is one of the process.  Under a sanitizer every block is malloc's, so that it sees
- * overflows and leaks.
+ * many, so they need no header.  Kept ones count against the limit as long as they are kept, and
+ * are unmapped when the limit would else refuse an allocation.  Small blocks are malloc's, which
+ * keeps what is freed between blocks in use: that is asked back when it and what is used come near
+ * the limit, which is one of the process.  Under a sanitizer every block is malloc's, so that it
+ * sees overflows and leaks.
  *
  * Threads: all are started before the first works, so that a start that fails ends in "none has
  * run", never in a run with a worker missing.
@@ -45,7 +45,7 @@
 #endif
 
 #define LARGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
-#define PAGE_BYTES ((size_t)64 * 1024) /* the largest page of any machine */
+#define PAGE_BYTES       ((size_t)64 * 1024) /* the largest page of any machine */
 
 enum { IO_MAX_BYTES = 1 << 30 };
 

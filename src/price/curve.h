@@ -52,8 +52,8 @@ static inline enum prorate prorate_in_turn(enum prorate prorate, struct period p
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err);
-/* The same of several parts of a turn, which ends as it is billed, `turn`; `whole` is what its clock
- * counts.  All parts together are one factor. */
+/* The same of several parts of a turn, which ends as it is billed, `turn`; `whole` is what its
+ * clock counts.  All parts together are one factor. */
 enum status prorate_parts(enum prorate prorate, int digits, enum rounding mode,
                           const struct period *parts, uint32_t count, struct period turn,
                           struct period whole, const struct zone *zone, struct dec value,
