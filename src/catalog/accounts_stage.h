@@ -5,7 +5,8 @@
  *     accounts_stage.c  what holds them: chunks, names, ids, places
  *     accounts_finish.c ids ranked --> accounts --> memberships, trees, contracts --> digest
  *     accounts_buyers.c buyers of contracts
- *     accounts_override.c  the prices of overrides
+ *     accounts_views.c  accounts as views have them
+ *     accounts_override.c, accounts_setting.c, accounts_commitment.c  what records say of them
  *     accounts.c        what is asked of them afterwards
  *
  * Staged records are a few dozen bytes each and final arrays are made once, at their size, because

@@ -8,8 +8,10 @@
  *                               conversion.c  currencies
  *                               profile.c  defaults of options
  *                               meter.c    meters
- *                               step.c     steps; step_charge.c those over charges
- *                               terms.c    lists of these
+ *                               steps.c    lists of steps; step.c reads one, by step_usage.c,
+ *                                          step_charge.c, credit.c; tier.c tiers
+ *                               terms.c    lists of those over charges
+ *                               tally.c    usage("sku"): steps that count for others
  *                               price.c    prices, plans, contracts, accounts
  *                               cover.c    what commitments cover; those that contracts have
  *                               nodes.c    where rows meet: steps in one order
