@@ -3,6 +3,7 @@
  * Expressions name a setting, and only those that some expression names are kept.  Of one account
  * and name there is one value at a time; the same record twice is one.
  */
+#include "base/sort.h"
 #include "catalog/accounts_stage.h"
 
 #include "base/nofloat.h"
@@ -170,16 +171,8 @@ void finish_settings(struct finish *finish)
 
 uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t account)
 {
-    uint32_t low = 0, high = accounts->setting_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (accounts->settings[middle].account < account) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return sort_first(accounts->settings, accounts->setting_count, sizeof *accounts->settings,
+                      offsetof(struct setting, account), account);
 }
 
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
