@@ -543,9 +543,15 @@ static enum status bill_beyond(struct worker *worker, struct job *job, struct se
     if (!s->is_last) {
         payer_hand_over(worker, &s->pricing, &s->priced, &s->book, &job->handover);
     }
-    return sourced_price(worker, job->sourced, &s->bill, &s->pricing, &s->priced,
-                         has_whole ? &whole : NULL, book->rows, book->row_count, s->is_first,
-                         s->is_last, job->inputs, err);
+    const struct source_cut cut = {.pricing = &s->pricing,
+                                   .priced = &s->priced,
+                                   .rows = book->rows,
+                                   .row_count = book->row_count,
+                                   .bill = &s->bill,
+                                   .whole = has_whole ? &whole : NULL,
+                                   .is_first = s->is_first,
+                                   .is_last = s->is_last};
+    return sourced_price(worker, job->sourced, &cut, job->inputs, err);
 }
 
 static bool is_nothing(const struct settling *s)
