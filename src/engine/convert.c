@@ -463,8 +463,10 @@ static enum status open_feed(struct converter *c, struct farthing_paths events,
     if (catalog.count > 0) {
         struct complaints complaints = {0};
         struct loaded loaded = {0};
-        enum status status = load_catalog(c->env, &c->arena, &c->farthing->config, catalog,
-                                          accounts, &complaints, &loaded, c->err);
+        const struct load_inputs inputs = {.zone_folder = c->farthing->config.zone_folder,
+                                           .catalog = catalog,
+                                           .accounts = accounts};
+        enum status status = load_catalog(c->env, &c->arena, &inputs, &complaints, &loaded, c->err);
         if (complaints.errors > 0) {
             handle_complaints(c->farthing, &complaints);
         }

@@ -254,8 +254,11 @@ static enum status load_inputs(struct explain *x)
 {
     struct run *run = x->run;
     struct loaded loaded = {0};
-    enum status status = load_catalog(run->env, &run->arena, run->config, x->inputs.catalog,
-                                      x->inputs.accounts, &run->complaints, &loaded, x->err);
+    const struct load_inputs inputs = {.zone_folder = run->config->zone_folder,
+                                       .catalog = x->inputs.catalog,
+                                       .accounts = x->inputs.accounts};
+    enum status status =
+        load_catalog(run->env, &run->arena, &inputs, &run->complaints, &loaded, x->err);
     if (status != OK) {
         if (run->complaints.errors > 0) {
             handle_complaints(x->farthing, &run->complaints);

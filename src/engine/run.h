@@ -348,7 +348,7 @@ struct run {
     struct env *env;
     const struct farthing_config *config;
     const struct farthing_bill *options;
-    bool is_case;           /* a pricing case: load_catalog_exact */
+    bool is_case;           /* a pricing case, loaded exactly (load_inputs) */
     struct tax_sums *taxes; /* of a pricing case */
     struct error *err;
     struct arena arena;
@@ -475,20 +475,19 @@ struct run {
 enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
                        struct text *bytes, struct error *err);
 /* Catalog and accounts; complaints are in *complaints whatever the result. */
+struct load_inputs {
+    const char *zone_folder; /* NULL: /usr/share/zoneinfo */
+    struct farthing_paths catalog, accounts;
+    bool is_exact; /* of a pricing case: without `rounding:` amounts stay exact, name and currency
+                      may be left out */
+};
 struct loaded {
     const struct catalog *catalog;
     struct accounts *accounts;
     struct text zones_digest;
 };
-enum status load_catalog(struct env *env, struct arena *arena, const struct farthing_config *config,
-                         struct farthing_paths catalog, struct farthing_paths accounts,
+enum status load_catalog(struct env *env, struct arena *arena, const struct load_inputs *inputs,
                          struct complaints *complaints, struct loaded *loaded, struct error *err);
-/* The same for pricing cases: without `rounding:` amounts stay exact, name and currency may be left
- * out. */
-enum status load_catalog_exact(struct env *env, struct arena *arena,
-                               const struct farthing_config *config, struct farthing_paths catalog,
-                               struct farthing_paths accounts, struct complaints *complaints,
-                               struct loaded *loaded, struct error *err);
 /* How the catalog's `csv:` reads rows; NULL: it has none. */
 const struct csv_mapping *csv_mapping_new(struct arena *arena, const struct catalog *catalog);
 /* Zones by name from the folder, which remembers what was used: a bill names its digest. */
@@ -695,7 +694,7 @@ struct tax_sums {
     struct dec_sum of[CHARGE_KINDS];
     bool is_lost; /* one has left its range */
 };
-/* The same with a catalog that is loaded by load_catalog_exact. */
+/* The same of a pricing case, whose catalog is loaded exactly. */
 enum status farthing_run_case(struct env *env, const struct farthing_config *config,
                               const struct farthing_bill *options, struct tax_sums *taxes,
                               struct arena *arena, struct farthing_summary *summary,
