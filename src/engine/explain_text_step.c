@@ -476,8 +476,8 @@ static void add_days(const struct explain *x, struct buffer *out, const struct e
     const struct step *step = done->step;
     const struct zone *zone = step->clock == CLOCK_PERIOD ? x->pricing.zone : step->rule.zone;
     int64_t part, whole;
-    if (step->fixed.when != FIXED_ONCE &&
-        prorate_days(step->fixed.prorate, x->charge->span, done->turn, zone, &part, &whole)) {
+    if (step->fixed.when != FIXED_ONCE && prorate_days(step->fixed.proration.rule, x->charge->span,
+                                                       done->turn, zone, &part, &whole)) {
         buffer_format(out, "\n     days      %lld of %lld", (long long)part, (long long)whole);
     }
 }
@@ -491,8 +491,8 @@ static void add_factor(struct buffer *out, const struct step_fixed *fixed, struc
                                         [PRORATE_30_DAY] = "by the day, 30 in a month"};
     buffer_add_text(out, TEXT("\n     factor    "));
     add_decimal(out, factor);
-    buffer_format(out, ", %s", fixed->when == FIXED_ONCE ? "once" : NAMES[fixed->prorate]);
-    if (factor.scale >= DEC_SCALE && fixed->digits == DEC_SCALE) {
+    buffer_format(out, ", %s", fixed->when == FIXED_ONCE ? "once" : NAMES[fixed->proration.rule]);
+    if (factor.scale >= DEC_SCALE && fixed->proration.digits == DEC_SCALE) {
         buffer_add_text(out, TEXT("; shown at 18 digits, used exactly"));
     }
 }

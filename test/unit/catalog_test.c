@@ -456,7 +456,7 @@ static void check_prices(const struct catalog *catalog)
     const struct price *seats = price_named(catalog, "seats-pro");
     assert_true(seats->is_fixed);
     assert_int_equal(seats->steps[0].fixed.when, FIXED_IN_ADVANCE);
-    assert_int_equal(seats->steps[0].fixed.prorate, PRORATE_DAY);
+    assert_int_equal(seats->steps[0].fixed.proration.rule, PRORATE_DAY);
     assert_true(expr_uses(seats->steps[0].fixed.quantity.expr, NAME_PARAMETER));
     for (uint32_t i = 0; i < catalog->public_prices.count; i++) {
         assert_true(&catalog->prices[catalog->public_prices.prices[i]] != seats);
@@ -532,8 +532,8 @@ static void test_defaults(void **state)
         const struct step *steps = loaded.catalog->prices[0].steps;
         assert_int_equal(steps[0].tier.at_zero_charge, rows[i].at_zero);
         assert_int_equal(steps[0].tier.past_last, rows[i].past_last);
-        assert_int_equal(steps[1].bound.digits, rows[i].digits);
-        assert_int_equal(steps[1].bound.mode, rows[i].mode);
+        assert_int_equal(steps[1].bound.proration.digits, rows[i].digits);
+        assert_int_equal(steps[1].bound.proration.mode, rows[i].mode);
         assert_int_equal(steps[2].round.at, rows[i].at);
         assert_int_equal(loaded.catalog->rounding.digits, rows[i].line_digits);
     }
