@@ -18,6 +18,7 @@
 
 #include "catalog/accounts.h"
 #include "decode/event.h"
+#include "price/price.h"
 #include "catalogs.h"
 
 #include <cmocka.h>
