@@ -192,6 +192,15 @@ static void test_limits(void **state)
                 "BAD_NAME");
     assert_code(repeat(a, HEAD "prices: [{sku: a, steps: [{rate: '1", "+1", 3000, "'}]}]"),
                 "EXPRESSION_LIMIT");
+    /* A list that is too long is never as good as none: it would reset nothing, or by no order. */
+    const char *credit = HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\nterms: [{credit: {grants: "
+                              "[{id: g, amount: 5}], ";
+    const char *resets = text_format(a, "%sresets: [", credit).at;
+    assert_code(repeat(a, resets, "2026-01-01T00:00:00Z,", 1000, "]}}]"), NULL);
+    assert_code(repeat(a, resets, "2026-01-01T00:00:00Z,", 1001, "]}}]"), "LIMIT");
+    const char *order = text_format(a, "%sorder: [", credit).at;
+    assert_code(repeat(a, order, "to,", 8, "]}}]"), NULL);
+    assert_code(repeat(a, order, "to,", 9, "]}}]"), "LIMIT");
     /* Prices of one SKU that time does not tell apart: refused before the pairs are too many. */
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
                        "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 9'000, ""),
