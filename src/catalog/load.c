@@ -681,7 +681,7 @@ static void load_sections(struct loader *loader)
     index_names(loader, loader->series, &loader->series_by_name, &loader->series_names);
     index_names(loader, all.plans, &loader->plan_by_name, &loader->plan_names);
     index_names(loader, loader->offerings, &loader->offering_by_name, &loader->offering_names);
-    map_init(&loader->commitment_by_name, loader->arena, 8);
+    load_commitment_names(loader);
     catalog->offerings =
         arena_calloc(loader->arena, loader->offerings.count, sizeof *catalog->offerings);
     catalog->offering_count = loader->offerings.count;

@@ -350,7 +350,9 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);
 
-/* cover.c: offerings, when all steps are read, and the commitments of contracts. */
+/* cover.c: names that are always asked of commitments, before all expressions; offerings, when all
+ * steps are read, and the commitments of contracts. */
+void load_commitment_names(struct loader *loader);
 void load_offerings(struct loader *loader);
 void check_frozen_covers(struct loader *loader);
 void load_commitments(struct loader *loader);

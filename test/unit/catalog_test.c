@@ -201,6 +201,11 @@ static void test_limits(void **state)
     const char *order = text_format(a, "%sorder: [", credit).at;
     assert_code(repeat(a, order, "to,", 8, "]}}]"), NULL);
     assert_code(repeat(a, order, "to,", 9, "]}}]"), "LIMIT");
+    /* What expressions ask of commitments leaves room for what is always asked: see catalog.h. */
+    const char *offering = HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\n"
+                                "commitments: {o: {capacity: 1, eligible: '";
+    assert_code(repeat(a, offering, "commitment.a# == 1 || ", 97, "true'}}"), NULL);
+    assert_code(repeat(a, offering, "commitment.a# == 1 || ", 98, "true'}}"), "EXPRESSION_LIMIT");
     /* Prices of one SKU that time does not tell apart: refused before the pairs are too many. */
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
                        "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 9'000, ""),
