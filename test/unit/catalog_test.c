@@ -206,6 +206,16 @@ static void test_limits(void **state)
                                 "commitments: {o: {capacity: 1, eligible: '";
     assert_code(repeat(a, offering, "commitment.a# == 1 || ", 97, "true'}}"), NULL);
     assert_code(repeat(a, offering, "commitment.a# == 1 || ", 98, "true'}}"), "EXPRESSION_LIMIT");
+    /* Each kind of names has numbers of its own: one more would be taken for another kind's. */
+    const char *calendars = HEAD "calendars:\n", *one = "  c#: {hours: ['mon 07:00-20:00']}\n";
+    assert_code(repeat(a, calendars, one, 1000, price), NULL);
+    assert_code(repeat(a, calendars, one, 1001, price), "LIMIT");
+    const char *taxed = HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\naccounts: [{id: x, tax: {";
+    assert_code(repeat(a, taxed, "t#: 1, ", 800, "}}]"), NULL);
+    assert_code(repeat(a, taxed, "t#: 1, ", 801, "}}]"), "LIMIT");
+    const char *holder = HEAD "meters: {a: {dimensions: {";
+    const char *rest = text_format(a, "}}}\n%s", price).at;
+    assert_code(repeat(a, holder, "d#: data.d#, ", 1001, rest), "LIMIT");
     /* Prices of one SKU that time does not tell apart: refused before the pairs are too many. */
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
                        "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 9'000, ""),
