@@ -123,6 +123,7 @@ struct product {
 /* Meters that take one type of event; one that keeps an event's source and id counts as nine.  What
  * they make of an event goes through memory as one piece. */
 enum { EVENT_METERS_MAX = 768, EVENT_METER_WITH_KEY = 9 };
+enum { METERS_MAX = 65'535 }; /* a record that is excluded has two bytes for its meter or none */
 
 enum aggregate {
     AGGREGATE_COUNT,

@@ -711,6 +711,7 @@ static void load_sections(struct loader *loader)
                    &loader->customer_types);
     limit_names(loader, all.accounts, catalog->customer_name_count, NAME_SAVINGS - NAME_CUSTOMER,
                 "names of tax");
+    limit_names(loader, all.meters, all.meters.count, METERS_MAX, "meters");
     limit_names(loader, calendars, calendars.count, CALL_LOOKUP - CALL_CALENDAR, "calendars");
     limit_names(loader, loader->tables, loader->tables.count + loader->series.count,
                 CALL_USAGE - CALL_LOOKUP, "tables and series");

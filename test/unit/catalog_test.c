@@ -223,6 +223,20 @@ static void test_limits(void **state)
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
                        "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 5'000, ""),
                 NULL);
+    enum { PARTS = 14, OF_A_PART = 4'682 }; /* 65,548 meters, 13 more than there may be */
+    struct catalog_file parts[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+        const char *meter = text_format(a, " %c#: {value: data.n}\n", 'a' + i).at;
+        const char *head = i == 0 ? HEAD "meters:\n" : "meters:\n";
+        parts[i].name = text_format(a, "%d.yaml", i);
+        parts[i].bytes = repeat(a, head, meter, OF_A_PART - (i == 0 ? 13 : 0), "");
+    }
+    struct loaded most = load_files(a, parts, PARTS);
+    assert_loads(&most);
+    parts[0].bytes = repeat(a, HEAD "meters:\n", " a#: {value: data.n}\n", OF_A_PART - 12, "");
+    most = load_files(a, parts, PARTS);
+    assert_non_null(first_error(&most));
+    assert_string_equal(first_error(&most)->message, "more than 65535 meters");
     /* Complaints are kept up to a number, and counted beyond. */
     struct loaded loaded = load_text(a, repeat(a, HEAD "prices:\n", "- {sku: a#}\n", 20'000, ""));
     assert_int_equal(loaded.complaints.count, 1000);
