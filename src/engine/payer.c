@@ -13,6 +13,8 @@
 #include "engine/sourced.h"
 #include "engine/wallets.h"
 
+/* ---- what a payer is priced and billed with -------------------------------------------------- */
+
 void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
                  struct pricing *pricing)
 {
@@ -84,6 +86,8 @@ enum status payer_find_issued(const struct run *run, struct arena *arena, uint32
     *issued = (struct issued){lines, count};
     return OK;
 }
+
+/* ---- bills, counted -------------------------------------------------------------------------- */
 
 /* The product of a line; the product count: none has that name.  Where one was found before is
  * looked at first, by where the name lies. */
@@ -249,9 +253,7 @@ void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, 
                               .is_torn = is_torn};
 }
 
-/* So many lines or rows between two looks at whether the text is to be written, and room for them
- * and what may be there: once a part of a bill is written, memory must not run out. */
-enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
+/* ---- asking memory --------------------------------------------------------------------------- */
 
 void payer_ask(const struct worker *worker, uint32_t payer, const struct records *records,
                enum ask ask)
@@ -279,6 +281,8 @@ void payer_ask(const struct worker *worker, uint32_t payer, const struct records
         }
     }
 }
+
+/* ---- a cut: its rows, its parts -------------------------------------------------------------- */
 
 /* What settle_cut works on. */
 struct job {
@@ -447,6 +451,12 @@ static enum status wait_when_heavy(struct worker *worker, struct job *job, uint3
     }
     return texts_take_turn(worker, job->texts);
 }
+
+/* ---- a cut: its bill and its text ------------------------------------------------------------ */
+
+/* So many lines or rows between two looks at whether the text is to be written, and room for them
+ * and what may be there: once a part of a bill is written, memory must not run out. */
+enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
 /* What is written as a whole. */
 static size_t whole_text_bytes(const struct texts *texts)
@@ -683,6 +693,8 @@ static enum status take_back(struct worker *worker, struct job *job, struct peri
     return OK;
 }
 
+/* ---- who is billed, and who is not ----------------------------------------------------------- */
+
 bool payer_is_settled(const struct run *run, uint32_t payer)
 {
     const struct accounts *accounts = run->accounts;
@@ -734,6 +746,8 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, contract,
                           book.excluded.items, book.excluded.count);
 }
+
+/* ---- attempts: where memory lacks, and what fails -------------------------------------------- */
 
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation
  * holds, and not billed. */
@@ -854,6 +868,8 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
     }
     return status;
 }
+
+/* ---- all cuts of a payer --------------------------------------------------------------------- */
 
 /* What was billed now, of a run that takes back what was issued for other times. */
 struct billed {
