@@ -266,12 +266,6 @@ static void read_grants(struct work *work, struct step_credit *credit)
 
 /* ---- the rest ---- */
 
-static int compare_instants(const void *a, const void *b)
-{
-    const instant *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
 static void read_resets(struct work *work, struct step_credit *credit)
 {
     struct loader *loader = work->loader;
@@ -287,9 +281,7 @@ static void read_resets(struct work *work, struct step_credit *credit)
     for (uint32_t i = 0; i < node->count; i++) {
         credit->reset_count += read_instant(loader, &node->items[i], &resets[credit->reset_count]);
     }
-    if (credit->reset_count > 1) {
-        qsort(resets, credit->reset_count, sizeof *resets, compare_instants);
-    }
+    instants_sort(resets, credit->reset_count);
     credit->resets = resets;
 }
 

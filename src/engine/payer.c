@@ -331,12 +331,6 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     return wallets_hand_on(run, arena, cut, pricing, err);
 }
 
-static int compare_instants(const void *a, const void *b)
-{
-    const instant *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
 /* Where bills that were issued for a part of the cut begin and end.  Those of other turns, which
  * are taken back, are no parts: the first part begins as the cut does. */
 static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period cut,
@@ -406,9 +400,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
         cuts = arena_alloc(arena, (priced.charge_count + 1) * sizeof *cuts);
         TRY(threshold_cuts(arena, thresholds, &pricing, &priced, cuts, &count, err));
     }
-    if (count > 1) {
-        qsort(cuts, count, sizeof *cuts, compare_instants);
-    }
+    instants_sort(cuts, count);
     struct period *parts = arena_alloc(&worker->handed, (count + 1) * sizeof *parts);
     uint32_t made = 0;
     instant from = cut.from;
