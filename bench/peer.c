@@ -109,7 +109,8 @@ static int open_chdb(void)
 {
     char name[] = "chdb", *arguments[] = {name, NULL};
     if (server) { /* a process has one; what was made goes, in its time */
-        FIND(chdb_destroy_query_result)(FIND(chdb_query)(*server, "DROP DATABASE IF EXISTS b", "TSV"));
+        FIND(chdb_destroy_query_result)
+        (FIND(chdb_query)(*server, "DROP DATABASE IF EXISTS b", "TSV"));
         return 0;
     }
     server = FIND(chdb_connect)(1, arguments);

@@ -34,7 +34,8 @@ int main(int argc, char **argv)
     enum farthing_status status = farthing_bill(farthing, &bill, &summary);
     if (status == FARTHING_OK || status == FARTHING_PARTIAL) {
         printf("%llu events, %llu bills, %s %s\n", (unsigned long long)summary.events_accepted,
-               (unsigned long long)summary.bills, summary.total ? summary.total : "?", summary.currency);
+               (unsigned long long)summary.bills, summary.total ? summary.total : "?",
+               summary.currency);
         for (size_t i = 0; i < summary.failed_count; i++) {
             fprintf(stderr, "not billed: %s: %s\n", summary.failed[i].name,
                     summary.failed[i].amount);

@@ -68,6 +68,9 @@ run_suite() {
     # --no-tests=ignore: with a substring there may be none here and some among the cases.
     count "ctest, $preset" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" \
         "${choice[@]}"
+    # What a test has left out of itself ctest does not say.
+    grep -ahE '^ *(\[  SKIPPED \] [a-z]|SKIPPED|skipped:)' \
+        "build/$preset/Testing/Temporary/LastTest.log" 2>/dev/null | sort -u
     count "cases, $preset" test/run --build "build/$preset" -j "$jobs" "$@"
 }
 

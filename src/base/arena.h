@@ -70,9 +70,9 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
 void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
     __attribute__((returns_nonnull));
 /* Grows an array of old_count items of size_bytes (all that was allocated for it) to new_count of
- * them.  It stays where it is when it was allocated last; else, unless it is large, the old array is
- * kept until the arena is rewound (doubling makes that at most the size of the new one).  In each
- * case the old array must not be used any more. */
+ * them.  It stays where it is when it was allocated last; else, unless it is large, the old array
+ * is kept until the arena is rewound (doubling makes that at most the size of the new one).  In
+ * each case the old array must not be used any more. */
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
 /* An array with room for one more: itself, or one of twice the capacity; of a large one an eighth
@@ -81,16 +81,16 @@ void *arena_room(struct arena *arena, void *array, uint32_t count, uint32_t *cap
                  size_t size_bytes);
 /* An array of capacity items of which count are used, without the others where it is large; NULL
  * for none. */
-void *arena_fit(struct arena *arena, void *array, size_t capacity, size_t count,
-                size_t size_bytes);
+void *arena_fit(struct arena *arena, void *array, size_t capacity, size_t count, size_t size_bytes);
 /* An array that is not used any more: gives back its memory where it is large.  NULL is fine. */
 void arena_drop(struct arena *arena, void *array);
 
 /* How much of an arena is in use depends on what comes behind what, and on blocks that are there
  * from before.  What an allocation is charged with is a function of its size alone: of the same
  * allocations, in any order, in any arena, the sum is the same, and what an empty arena takes for
- * them is the sum at most, CHARGE_SLACK_SHARE of what is not large of it, and a block.  An array that grows is charged as
- * if it moved each time, a large one with what it grows by.  Charges go back with arena_rewind. */
+ * them is the sum at most, CHARGE_SLACK_SHARE of what is not large of it, and a block.  An array
+ * that grows is charged as if it moved each time, a large one with what it grows by.  Charges go
+ * back with arena_rewind. */
 enum { CHARGE_SLACK_SHARE = 16, CHARGE_WHOLE_BYTES = 4096 };
 /* For what is in no arena. */
 void arena_charge(struct arena *arena, size_t bytes);

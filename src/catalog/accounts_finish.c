@@ -606,7 +606,7 @@ void finish_hash_setting(struct finish *finish, const struct staged_setting *row
     add_record(finish, &record);
 }
 
-void finish_hash_commitment(struct finish *finish, const struct staged_commitment *row)
+static void hash_commitment(struct finish *finish, const struct staged_commitment *row)
 {
     const struct accounts_builder *builder = finish->builder;
     struct canonical record = {.size = 0};
@@ -682,7 +682,7 @@ static void hash_commitments(struct finish *finish)
     uint32_t count = finish_staged_commitments(finish, &rows);
     for (uint32_t i = 0; i < count; i++) {
         (void)finish_is_known(finish, rows[i]->account, rows[i]->where);
-        finish_hash_commitment(finish, rows[i]);
+        hash_commitment(finish, rows[i]);
     }
 }
 

@@ -4,6 +4,7 @@
  * which any setting holds is not its payer, whether an expression names that setting or none does:
  * what a catalog asks more than before changes no other answer.
  */
+#include "base/sort.h"
 #include "catalog/accounts_stage.h"
 
 #include "base/nofloat.h"
@@ -171,16 +172,8 @@ void finish_settings(struct finish *finish)
 
 uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t account)
 {
-    uint32_t low = 0, high = accounts->setting_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (accounts->settings[middle].account < account) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return sort_first(accounts->settings, accounts->setting_count, sizeof *accounts->settings,
+                      offsetof(struct setting, account), account);
 }
 
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,

@@ -5,7 +5,8 @@
  *     accounts_stage.c  what holds them: chunks, names, ids, places
  *     accounts_finish.c ids ranked --> accounts --> memberships, trees, contracts --> digest
  *     accounts_buyers.c buyers of contracts
- *     accounts_override.c  the prices of overrides
+ *     accounts_views.c  accounts as views have them
+ *     accounts_override.c, accounts_setting.c, accounts_commitment.c  what records say of them
  *     accounts.c        what is asked of them afterwards
  *
  * Staged records are a few dozen bytes each and final arrays are made once, at their size, because
@@ -266,7 +267,6 @@ bool attribute_next(struct arena *arena, struct text text, size_t *at, struct te
                     struct text *value);
 /* Those of records, by id, each once. */
 uint32_t finish_staged_commitments(struct finish *finish, const struct staged_commitment ***rows);
-void finish_hash_commitment(struct finish *finish, const struct staged_commitment *row);
 /* Whether more than an override or a setting names the account; a complaint when not. */
 bool finish_is_known(struct finish *finish, uint32_t account, struct where where);
 void finish_hash_setting(struct finish *finish, const struct staged_setting *row);

@@ -123,6 +123,7 @@ struct product {
 /* Meters that take one type of event; one that keeps an event's source and id counts as nine.  What
  * they make of an event goes through memory as one piece. */
 enum { EVENT_METERS_MAX = 768, EVENT_METER_WITH_KEY = 9 };
+enum { METERS_MAX = 65'535 }; /* a record that is excluded has two bytes for its meter or none */
 
 enum aggregate {
     AGGREGATE_COUNT,
@@ -258,6 +259,11 @@ enum prorate {
     PRORATE_30_DAY,
     PRORATE_AS_FIXED, /* as the fixed amount of its price; in no catalog that has been loaded */
 };
+struct proration {
+    enum prorate rule;
+    int digits; /* of the part of a turn; default 18: it is exact, and what it makes quantized */
+    enum rounding mode;
+};
 
 /* What a bucket is split by, besides scope and clock. */
 enum by_kind {
@@ -324,9 +330,7 @@ struct step_aggregate {
 struct step_allowance {
     bool has_quantity, has_events;
     struct number quantity, events;
-    enum prorate prorate;
-    int digits; /* of proration; default 18 */
-    enum rounding mode;
+    struct proration proration;
     bool emit_free; /* the free part becomes a charge of rate 0 */
     bool has_rollover, has_rollover_most;
     struct dec rollover_part, rollover_most; /* of what is left, and how much of it at most */
@@ -419,9 +423,7 @@ enum fixed_when { FIXED_IN_ARREARS, FIXED_IN_ADVANCE, FIXED_ONCE };
 struct step_fixed {
     struct number amount, quantity;
     enum fixed_when when;
-    enum prorate prorate;
-    int digits; /* of the factor; default 18 */
-    enum rounding mode;
+    struct proration proration;
     bool stub_back; /* a first part-turn is measured against one turn counted back from its end */
     const struct installment *installments; /* in the order of time; instead of all but quantity */
     uint32_t installment_count;
@@ -432,9 +434,7 @@ struct step_bound {
     bool has_min, has_max;
     bool settle_now; /* a minimum is billed as the turn goes, and corrected by the next bill */
     struct number min, max;
-    enum prorate prorate;
-    int digits;
-    enum rounding mode;
+    struct proration proration;
 };
 
 /* By what a step sorts its rows before it takes them; the total order completes it. */
@@ -464,9 +464,7 @@ struct step_adjust {
     uint32_t limit_turns; /* the first turns of its contract or account; 0: all */
     uint32_t group;       /* exclusive: index in catalog->groups, NONE */
     bool settle_at_end;
-    enum prorate prorate; /* of an amount, a limit, a minimum */
-    int digits;
-    enum rounding mode;
+    struct proration proration; /* of an amount, a limit, a minimum */
     /* Of a fee: */
     uint32_t sku; /* what it is sold as; NONE */
     bool has_min, has_max;
@@ -483,9 +481,7 @@ struct step_commit {
     bool has_rollover;
     struct dec rollover; /* the part of what exceeds, or of what is left of what was prepaid, that
                             counts in the next turn */
-    enum prorate prorate;
-    int digits;
-    enum rounding mode;
+    struct proration proration;
 };
 
 /* Something that is used up: money or units. */

@@ -14,6 +14,15 @@
 
 enum { COMMITMENT_NAMES_MAX = NAME_RESULT - NAME_COMMITMENT };
 
+void load_commitment_names(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    map_init(&loader->commitment_by_name, loader->arena, 8);
+    catalog->recurring_name = commitment_name(loader, TEXT("recurring"));
+    catalog->upfront_name = commitment_name(loader, TEXT("upfront"));
+    catalog->count_name = commitment_name(loader, TEXT("count"));
+}
+
 uint32_t commitment_name(struct loader *loader, struct text name)
 {
     struct catalog *catalog = loader->catalog;
@@ -482,9 +491,6 @@ static uint32_t view_of(const struct catalog *catalog, const struct place *place
 void load_commitments(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
-    catalog->recurring_name = commitment_name(loader, TEXT("recurring"));
-    catalog->upfront_name = commitment_name(loader, TEXT("upfront"));
-    catalog->count_name = commitment_name(loader, TEXT("count"));
     uint32_t count = 0;
     for (uint32_t i = 0; i < loader->commitment_count; i++) {
         count += loader->commitments[i].node->count;

@@ -5,7 +5,7 @@
 
 #include "base/nofloat.h"
 
-enum { GRANTS_MAX = 1000, RESETS_MAX = 1000 };
+enum { GRANTS_MAX = 1000, GRANT_KEYS_MAX = 8, RESETS_MAX = 1000 };
 
 const char *const credit_kinds[] = {"usage",    "fee",      "minimum", "shortfall", "commitment",
                                     "discount", "markup",   "tax",     "allocated", "credit",
@@ -197,11 +197,15 @@ static uint32_t read_grant_order(struct work *work, struct grant_order *order)
 {
     static const char *const names[] = {"priority", "to",    "from", "amount",
                                         "id",       "width", "wide", NULL};
-    enum { MOST = 8 };
     struct loader *loader = work->loader;
     const struct yaml_node *node = key(work, "order");
     static const enum grant_key usual[] = {BY_PRIORITY, BY_TO, BY_FROM};
-    if (node == NULL || !want_kind(loader, node, YAML_LIST) || node->count > MOST) {
+    const bool is_list = node != NULL && want_kind(loader, node, YAML_LIST);
+    if (is_list && node->count > GRANT_KEYS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "at most %d keys of an order",
+                 (int)GRANT_KEYS_MAX);
+    }
+    if (!is_list || node->count > GRANT_KEYS_MAX) {
         for (uint32_t i = 0; i < 3; i++) {
             order[i] = (struct grant_order){usual[i], false};
         }
@@ -234,7 +238,7 @@ static void read_grants(struct work *work, struct step_credit *credit)
         COMPLAIN(loader, node, "LIMIT", NO_HINT, "at most %d grants", (int)GRANTS_MAX);
         return;
     }
-    struct grant_order order[8];
+    struct grant_order order[GRANT_KEYS_MAX];
     uint32_t order_count = read_grant_order(work, order);
     struct ranked *ranked = arena_calloc(loader->arena, node->count, sizeof *ranked);
     for (uint32_t i = 0; i < node->count; i++) {
@@ -262,26 +266,22 @@ static void read_grants(struct work *work, struct step_credit *credit)
 
 /* ---- the rest ---- */
 
-static int compare_instants(const void *a, const void *b)
-{
-    const instant *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
 static void read_resets(struct work *work, struct step_credit *credit)
 {
     struct loader *loader = work->loader;
     const struct yaml_node *node = key(work, "resets");
-    if (!want_kind(loader, node, YAML_LIST) || node->count > RESETS_MAX) {
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count > RESETS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "at most %d resets", (int)RESETS_MAX);
         return;
     }
     instant *resets = arena_calloc(loader->arena, node->count, sizeof *resets);
     for (uint32_t i = 0; i < node->count; i++) {
         credit->reset_count += read_instant(loader, &node->items[i], &resets[credit->reset_count]);
     }
-    if (credit->reset_count > 1) {
-        qsort(resets, credit->reset_count, sizeof *resets, compare_instants);
-    }
+    instants_sort(resets, credit->reset_count);
     credit->resets = resets;
 }
 

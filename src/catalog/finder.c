@@ -1,6 +1,8 @@
 /* finder.c - see finder.h. */
 #include "catalog/finder.h"
 
+#include "base/nofloat.h"
+
 void account_finder_init(struct account_finder *finder, struct arena *arena,
                          const struct accounts *accounts, const struct hash_secret *secret)
 {

@@ -7,9 +7,10 @@
 
 #include "base/nofloat.h"
 
-const struct price *hold_price(const struct accounts *accounts, const struct catalog *catalog,
-                               const struct usage_kind *kind, instant at,
-                               const struct contract **contract)
+/* NULL when no price matches.  *contract, the one in force, may be NULL. */
+static const struct price *find_price(const struct accounts *accounts,
+                                      const struct catalog *catalog, const struct usage_kind *kind,
+                                      instant at, const struct contract **contract)
 {
     const struct account *account = &accounts->items[kind->account];
     const struct price_set *overrides =
@@ -73,8 +74,8 @@ static bool is_change(const struct accounts *accounts, const struct catalog *cat
                       const struct usage_kind *kind, instant edge)
 {
     const struct contract *old, *new;
-    const struct price *before = hold_price(accounts, catalog, kind, edge - 1, &old);
-    const struct price *after = hold_price(accounts, catalog, kind, edge, &new);
+    const struct price *before = find_price(accounts, catalog, kind, edge - 1, &old);
+    const struct price *after = find_price(accounts, catalog, kind, edge, &new);
     if (!say_the_same(before, after)) {
         return true;
     }
@@ -397,7 +398,7 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
         return;
     }
     const struct contract *contract;
-    const struct price *price = hold_price(accounts, catalog, kind, at, &contract);
+    const struct price *price = find_price(accounts, catalog, kind, at, &contract);
     struct lists lists = lists_of(accounts, catalog, kind, contract, price);
     /* A term is over charges, and one value is one charge: of the turn in which it begins. */
     const int list_count = meter_is_one_value(kind->meter) ? 1 : LISTS;

@@ -21,11 +21,6 @@ struct usage_kind {
     const struct text *dimensions; /* values, in the meter's order */
 };
 
-/* NULL when no price matches.  *contract, the one in force, may be NULL. */
-const struct price *hold_price(const struct accounts *accounts, const struct catalog *catalog,
-                               const struct usage_kind *kind, instant at,
-                               const struct contract **contract);
-
 /* Narrows slot, which holds at, to the time around at without a change. */
 void hold_narrow(const struct accounts *accounts, const struct catalog *catalog,
                  const struct usage_kind *kind, instant at, struct period *slot);

@@ -185,6 +185,17 @@ static void note_types(struct loader *loader, const struct yaml_node *map,
     }
 }
 
+/* Expressions tell names apart by numbers, of which each kind of names has so many. */
+static void limit_names(struct loader *loader, struct section section, uint32_t count,
+                        uint32_t most, const char *what)
+{
+    if (count > most) {
+        const struct yaml_node *first = section.count > 0 ? section.items[0] : loader->roots[0];
+        complain(loader->complaints, yaml_key_place(first), "LIMIT", NO_HINT, "more than %u %s",
+                 most, what);
+    }
+}
+
 struct sections {
     struct section products, meters, prices, plans, contracts, steps, accounts;
 };
@@ -201,10 +212,8 @@ static void collect_dimensions(struct loader *loader, struct section meters)
     }
     name_set_finish(&set, &loader->dimension_by_name, &loader->catalog->dimensions,
                     &loader->catalog->dimension_count);
-    if (loader->catalog->dimension_count > NAME_ATTRIBUTE - NAME_DIMENSION) {
-        complain(loader->complaints, yaml_key_place(meters.items[0]), "LIMIT", NO_HINT,
-                 "more than 1,000 dimensions");
-    }
+    limit_names(loader, meters, loader->catalog->dimension_count, NAME_ATTRIBUTE - NAME_DIMENSION,
+                "dimensions");
 }
 
 /* The attributes of SKUs or the parameters of contracts; items[i] holds them under key, or in the
@@ -239,10 +248,6 @@ static void collect_values(struct loader *loader, struct section section, bool i
             name_set_finish(&set, by_name, names, count);
             *types = arena_calloc(loader->arena, *count, sizeof **types);
         }
-    }
-    if (*count > 1000) {
-        complain(loader->complaints, yaml_key_place(section.items[0]), "LIMIT", NO_HINT,
-                 "more than 1,000 names of %s", key);
     }
 }
 
@@ -681,7 +686,7 @@ static void load_sections(struct loader *loader)
     index_names(loader, loader->series, &loader->series_by_name, &loader->series_names);
     index_names(loader, all.plans, &loader->plan_by_name, &loader->plan_names);
     index_names(loader, loader->offerings, &loader->offering_by_name, &loader->offering_names);
-    map_init(&loader->commitment_by_name, loader->arena, 8);
+    load_commitment_names(loader);
     catalog->offerings =
         arena_calloc(loader->arena, loader->offerings.count, sizeof *catalog->offerings);
     catalog->offering_count = loader->offerings.count;
@@ -695,11 +700,21 @@ static void load_sections(struct loader *loader)
     collect_dimensions(loader, all.meters);
     collect_values(loader, all.products, true, "attributes", &loader->attribute_by_name,
                    &catalog->attributes, &catalog->attribute_count, &loader->attribute_types);
+    limit_names(loader, all.products, catalog->attribute_count, NAME_PARAMETER - NAME_ATTRIBUTE,
+                "names of attributes");
     collect_values(loader, all.contracts, false, "parameters", &loader->parameter_by_name,
                    &catalog->parameters, &catalog->parameter_count, &loader->parameter_types);
+    limit_names(loader, all.contracts, catalog->parameter_count, NAME_NUMBER - NAME_PARAMETER,
+                "names of parameters");
     collect_values(loader, all.accounts, false, "tax", &loader->customer_by_name,
                    &catalog->customer_names, &catalog->customer_name_count,
                    &loader->customer_types);
+    limit_names(loader, all.accounts, catalog->customer_name_count, NAME_SAVINGS - NAME_CUSTOMER,
+                "names of tax");
+    limit_names(loader, all.meters, all.meters.count, METERS_MAX, "meters");
+    limit_names(loader, calendars, calendars.count, CALL_LOOKUP - CALL_CALENDAR, "calendars");
+    limit_names(loader, loader->tables, loader->tables.count + loader->series.count,
+                CALL_USAGE - CALL_LOOKUP, "tables and series");
     loader->takes_customer_names = catalog->customer_name_count == 0;
     collect_skus(loader, &all);
     load_products(loader, all.products);

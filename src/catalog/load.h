@@ -8,8 +8,10 @@
  *                               conversion.c  currencies
  *                               profile.c  defaults of options
  *                               meter.c    meters
- *                               step.c     steps; step_charge.c those over charges
- *                               terms.c    lists of these
+ *                               steps.c    lists of steps; step.c reads one, by step_usage.c,
+ *                                          step_charge.c, credit.c; tier.c tiers
+ *                               terms.c    lists of those over charges
+ *                               tally.c    usage("sku"): steps that count for others
  *                               price.c    prices, plans, contracts, accounts
  *                               cover.c    what commitments cover; those that contracts have
  *                               nodes.c    where rows meet: steps in one order
@@ -348,7 +350,9 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);
 
-/* cover.c: offerings, when all steps are read, and the commitments of contracts. */
+/* cover.c: names that are always asked of commitments, before all expressions; offerings, when all
+ * steps are read, and the commitments of contracts. */
+void load_commitment_names(struct loader *loader);
 void load_offerings(struct loader *loader);
 void check_frozen_covers(struct loader *loader);
 void load_commitments(struct loader *loader);

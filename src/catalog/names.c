@@ -73,7 +73,7 @@ bool is_row_name(struct text name)
 struct resolver {
     struct loader *loader;
     const struct expr_context *context;
-    bool too_many_members;
+    const char *limit;   /* of names, that one would be beyond; NULL */
     struct text no_such; /* the first that a product or a SKU is compared with and that is none */
     uint32_t no_such_slot, no_such_offset;
 };
@@ -159,7 +159,7 @@ static bool resolve_member(struct resolver *resolver, struct text path, struct e
         index++;
     }
     if (index == MEMBERS_USED_MAX) {
-        resolver->too_many_members = true;
+        resolver->limit = "expressions of a meter use at most 250 members of data";
         return false;
     }
     if (index == members->count) {
@@ -253,11 +253,15 @@ static bool resolve_customer(struct loader *loader, struct text name, struct exp
 
 /* What a commitment says of itself: records may say anything, so a name is one because an
  * expression uses it. */
-static bool resolve_commitment(struct loader *loader, struct text name, struct expr_name *out)
+static bool resolve_commitment(struct resolver *resolver, struct text name, struct expr_name *out)
 {
     bool is_text = text_equal(name, TEXT("id")) || text_equal(name, TEXT("account"));
     bool is_time = text_equal(name, TEXT("from")) || text_equal(name, TEXT("to"));
-    uint32_t index = name.size > 0 ? commitment_name(loader, name) : NONE;
+    uint32_t index = NONE;
+    if (name.size > 0) {
+        index = commitment_name(resolver->loader, name);
+        resolver->limit = index == NONE ? "expressions ask at most 97 things of commitments" : NULL;
+    }
     *out = (struct expr_name){is_text   ? EXPR_TEXT
                               : is_time ? EXPR_TIME
                                         : EXPR_DYNAMIC,
@@ -275,10 +279,10 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     struct text rest;
     if ((resolver->context->has_commitment || resolver->context->is_commitment) &&
         take_prefix(loader->arena, path, "commitment", &rest)) {
-        return resolve_commitment(loader, rest, out);
+        return resolve_commitment(resolver, rest, out);
     }
     if (resolver->context->is_commitment) {
-        return resolve_commitment(loader, path, out);
+        return resolve_commitment(resolver, path, out);
     }
     for (size_t i = 0; i < (is_meter ? (size_t)METER_NAME_COUNT : FIXED_NAME_COUNT); i++) {
         if (names[i].from <= kind && (!names[i].of_turn || resolver->context->has_turn) &&
@@ -672,13 +676,15 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
         status = expr_compile(loader->arena, text, &scope, wanted, &unused, &err);
     }
     const char *code = "EXPRESSION";
-    if (resolver.too_many_members || status == ERR_LIMIT) {
+    if (resolver.limit || status == ERR_LIMIT) {
         code = "EXPRESSION_LIMIT";
     } else if (status == ERR_NOT_FOUND) {
         code = "EXPRESSION_NAME";
     }
     struct text hint = text_of(err.error.hint);
-    if (status == ERR_NOT_FOUND && context->kind == NAMES_NONE) {
+    if (resolver.limit) {
+        hint = text_of(resolver.limit);
+    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_NONE) {
         code = "NOT_CONSTANT";
         hint = TEXT("a plain number: no names are known here");
     } else if (status == ERR_NOT_FOUND && hint.size == 0) {

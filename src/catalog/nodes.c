@@ -371,10 +371,10 @@ static void index_nodes(struct loader *loader)
 
 static bool is_prorated(const struct step *step)
 {
-    enum prorate prorate = step->kind == STEP_ALLOWANCE ? step->allowance.prorate
-                           : step->kind == STEP_BOUND   ? step->bound.prorate
-                           : step->kind == STEP_COMMIT  ? step->commit.prorate
-                           : step_adjusts(step)         ? step->adjust.prorate
+    enum prorate prorate = step->kind == STEP_ALLOWANCE ? step->allowance.proration.rule
+                           : step->kind == STEP_BOUND   ? step->bound.proration.rule
+                           : step->kind == STEP_COMMIT  ? step->commit.proration.rule
+                           : step_adjusts(step)         ? step->adjust.proration.rule
                                                         : PRORATE_NONE;
     return prorate != PRORATE_NONE;
 }

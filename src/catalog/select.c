@@ -5,6 +5,7 @@
  * versions, the one that holds.  The first match is the price, since check.c has shown that no two
  * with as many selectors can match.
  */
+#include "base/sort.h"
 #include "catalog/load.h"
 
 #include <assert.h>
@@ -117,16 +118,8 @@ bool price_has_sku(const struct price *price, uint32_t sku)
     if (price->skus == NULL) {
         return true;
     }
-    uint32_t low = 0, high = price->sku_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (price->skus[middle] < sku) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < price->sku_count && price->skus[low] == sku;
+    const uint32_t at = sort_first(price->skus, price->sku_count, sizeof *price->skus, 0, sku);
+    return at < price->sku_count && price->skus[at] == sku;
 }
 
 /* The text of a SKU's attribute; buffer has room for a number. */

@@ -147,16 +147,15 @@ bool read_settles_at_end(struct work *work, bool fallback)
     return read_option(work, "settle", names, fallback) == 1;
 }
 
-void read_proration(struct work *work, enum prorate *prorate, int *digits, enum rounding *mode,
-                    enum prorate fallback)
+void read_proration(struct work *work, struct proration *proration)
 {
     struct loader *loader = work->loader;
     enum step_kind kind = work->step->kind;
     bool is_of_tiers = kind == STEP_DISCOUNT || kind == STEP_MARKUP || kind == STEP_FEE;
     const struct yaml_node *of_step = key(work, "prorate");
-    *prorate = fallback;
+    *proration = (struct proration){PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN};
     if (of_step != NULL && of_step->kind == YAML_TEXT && text_equal(of_step->text, TEXT("true"))) {
-        *prorate = PRORATE_AS_FIXED;
+        proration->rule = PRORATE_AS_FIXED;
         if (!step_adjusts(work->step) || kind == STEP_FEE || work->is_term) {
             COMPLAIN(loader, of_step, "BAD_VALUE",
                      TEXT("day, second ... by the time in which the step holds"),
@@ -164,28 +163,26 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
                      "this is prorated");
         }
     } else {
-        *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
+        proration->rule = (enum prorate)read_option(work, "prorate", prorate_names, PRORATE_NONE);
     }
-    if (*prorate == PRORATE_NONE) {
+    if (proration->rule == PRORATE_NONE) {
         refuse_key(work, "digits", "is of proration, and here is none");
     }
-    if (*prorate == PRORATE_NONE && !is_of_tiers) { /* of these it is graduated or volume */
+    if (proration->rule == PRORATE_NONE && !is_of_tiers) { /* of these it is graduated or volume */
         refuse_key(work, "mode", "is of proration, and here is none");
     }
-    if (*prorate == PRORATE_AS_FIXED) {
+    if (proration->rule == PRORATE_AS_FIXED) {
         refuse_key(work, "digits", "is that of the fixed amount, as its prorate is");
     }
-    *digits = DEC_SCALE;
-    *mode = ROUND_HALF_EVEN;
     const struct yaml_node *of_profile = profile_option(loader, "proration", "digits");
     const struct yaml_node *node = key(work, "digits") ? key(work, "digits") : of_profile;
     if (node != NULL) {
-        read_int(loader, node, 0, DEC_SCALE, digits);
+        read_int(loader, node, 0, DEC_SCALE, &proration->digits);
     }
     node = is_of_tiers ? NULL : key(work, "mode");
     node = node ? node : profile_option(loader, "proration", "mode");
     if (node != NULL) {
-        read_rounding_mode(loader, node, mode);
+        read_rounding_mode(loader, node, &proration->mode);
     }
 }
 
@@ -611,8 +608,9 @@ bool step_asks_contract(const struct step *step, bool of_contract)
         return true;
     }
     bool is_own = of_contract && step->shared == NONE;
-    if (is_own && ((step->kind == STEP_ALLOWANCE && step->allowance.prorate != PRORATE_NONE) ||
-                   (step->kind == STEP_BOUND && step->bound.prorate != PRORATE_NONE))) {
+    if (is_own &&
+        ((step->kind == STEP_ALLOWANCE && step->allowance.proration.rule != PRORATE_NONE) ||
+         (step->kind == STEP_BOUND && step->bound.proration.rule != PRORATE_NONE))) {
         return true;
     }
     return step->kind != STEP_FIXED && step_asks_parameters(step); /* which takes no rows */

@@ -51,8 +51,7 @@ void read_order_keys(struct loader *loader, const struct yaml_node *node,
 int read_option(struct work *work, const char *name, const char *const *names, int fallback);
 /* `settle: now | at_end`. */
 bool read_settles_at_end(struct work *work, bool fallback);
-void read_proration(struct work *work, enum prorate *prorate, int *digits, enum rounding *mode,
-                    enum prorate fallback);
+void read_proration(struct work *work, struct proration *proration);
 /* `round: 2`, or {digits, mode}. */
 void read_round_part(struct work *work, const struct yaml_node *node, int *digits,
                      enum rounding *mode);

@@ -121,7 +121,7 @@ static void read_base(struct work *work, struct step_adjust *adjust)
     adjust->group = NONE;
     adjust->sku = NONE;
     adjust->settle_at_end = read_settles_at_end(work, false);
-    read_proration(work, &adjust->prorate, &adjust->digits, &adjust->mode, PRORATE_NONE);
+    read_proration(work, &adjust->proration);
 }
 
 /* Index of a group's name; groups are the catalog's, whichever list names them. */
@@ -242,11 +242,11 @@ void read_discount(struct work *work)
                    "is of an amount or of volume tiers: this step bills as it goes");
     }
     if (adjust->worth == WORTH_PERCENT || adjust->worth == WORTH_TIERS) {
-        if (adjust->prorate != PRORATE_NONE && !adjust->has_limit) {
+        if (adjust->proration.rule != PRORATE_NONE && !adjust->has_limit) {
             refuse_key(work, "prorate", "is of an amount or units");
         }
     }
-    if (adjust->worth == WORTH_QUANTITY && adjust->prorate == PRORATE_AS_FIXED) {
+    if (adjust->worth == WORTH_QUANTITY && adjust->proration.rule == PRORATE_AS_FIXED) {
         refuse_key(work, "prorate",
                    "true is of an amount: a unit shrinks with the fixed amount that it is of");
     }
@@ -390,7 +390,7 @@ void read_commit(struct work *work)
                      "what rolls over needs versions that continue");
         }
     }
-    read_proration(work, &commit->prorate, &commit->digits, &commit->mode, PRORATE_NONE);
+    read_proration(work, &commit->proration);
     if (step->clock == CLOCK_ROW || (step->clock == CLOCK_ALWAYS && commit->has_rollover)) {
         COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
                  TEXT("clock: period, or month, year ..."),
@@ -463,7 +463,7 @@ void read_bound(struct work *work)
     if (!bound->has_min && work->step->attribute != ATTRIBUTE_IN_ORDER) {
         refuse_key(work, "attribute", "is of a minimum: a maximum acts in order");
     }
-    read_proration(work, &bound->prorate, &bound->digits, &bound->mode, PRORATE_NONE);
+    read_proration(work, &bound->proration);
 }
 
 void read_round(struct work *work)

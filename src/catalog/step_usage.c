@@ -211,7 +211,7 @@ void read_allowance(struct work *work)
                  TEXT("allowance: 200 or allowance: {quantity: 200}"),
                  "an allowance has a quantity or events");
     }
-    read_proration(work, &allowance->prorate, &allowance->digits, &allowance->mode, PRORATE_NONE);
+    read_proration(work, &allowance->proration);
     static const char *const emit[] = {"none", "free", NULL};
     allowance->emit_free = read_option(work, "emit", emit, 0) == 1;
     enum attribution attribute = work->step->attribute;
@@ -289,11 +289,10 @@ static void read_table_use(struct work *work, struct step_rate *rate)
     if (key(work, "keys") == NULL) {
         struct text unknown = loader->table_key_unknown[index];
         if (unknown.size > 0) {
-            COMPLAIN(loader, node, "MISSING_KEY",
-                     TEXT("rate: {table: name, keys: [dimension, ...]}"),
-                     "the key %.*s of the %s %.*s is no dimension or attribute: say which to use",
-                     TEXT_ARG(unknown), table->is_series ? "series" : "table",
-                     TEXT_ARG(table->name));
+            COMPLAIN(
+                loader, node, "MISSING_KEY", TEXT("rate: {table: name, keys: [dimension, ...]}"),
+                "the key %.*s of the %s %.*s is no dimension or attribute: say which to use",
+                TEXT_ARG(unknown), table->is_series ? "series" : "table", TEXT_ARG(table->name));
         }
         return;
     }
@@ -748,7 +747,7 @@ void read_fixed(struct work *work)
     if (work->body->kind == YAML_TEXT) {
         read_number(loader, work->body, &work->bucket, &fixed->amount);
     } else if (key(work, "installments") != NULL) {
-        fixed->prorate = PRORATE_NONE;
+        fixed->proration.rule = PRORATE_NONE;
         read_step_number(work, "quantity", NOT_NEGATIVE, &fixed->quantity);
         read_installments(work, fixed);
         return;
@@ -761,11 +760,11 @@ void read_fixed(struct work *work)
     static const char *const stub[] = {"turn", "back", NULL};
     fixed->when = (enum fixed_when)read_option(work, "when", when, FIXED_IN_ARREARS);
     fixed->stub_back = read_option(work, "stub", stub, 0) == 1;
-    read_proration(work, &fixed->prorate, &fixed->digits, &fixed->mode, PRORATE_NONE);
+    read_proration(work, &fixed->proration);
     if (fixed->when == FIXED_ONCE) {
         refuse_key(work, "prorate", "is of turns: once is the whole amount");
     }
-    if (fixed->when == FIXED_ONCE || fixed->prorate == PRORATE_NONE) {
+    if (fixed->when == FIXED_ONCE || fixed->proration.rule == PRORATE_NONE) {
         refuse_key(work, "stub", "is of proration, and here is none");
     }
     if (work->step->clock == CLOCK_ROW) {

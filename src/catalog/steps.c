@@ -114,8 +114,9 @@ static void check_order(struct loader *loader, const struct yaml_node *node,
 
 static bool is_prorated_alike(const struct step *a, const struct step *b)
 {
-    return a->fixed.prorate == b->fixed.prorate && a->fixed.digits == b->fixed.digits &&
-           a->fixed.mode == b->fixed.mode && step_has_same_turns(a, b);
+    return a->fixed.proration.rule == b->fixed.proration.rule &&
+           a->fixed.proration.digits == b->fixed.proration.digits &&
+           a->fixed.proration.mode == b->fixed.proration.mode && step_has_same_turns(a, b);
 }
 
 /* `prorate: true` of a discount is what the fixed amount says that it is on: that of the price, in
@@ -133,7 +134,7 @@ static void link_prorated(struct loader *loader, struct step *steps, uint32_t co
     }
     for (uint32_t i = first; i < end; i++) {
         struct step *step = &steps[i];
-        if (!step_adjusts(step) || step->adjust.prorate != PRORATE_AS_FIXED) {
+        if (!step_adjusts(step) || step->adjust.proration.rule != PRORATE_AS_FIXED) {
             continue;
         }
         if (fixed == NULL || !is_one || !step_has_same_turns(step, fixed)) {
@@ -142,9 +143,7 @@ static void link_prorated(struct loader *loader, struct step *steps, uint32_t co
                      "prorate: true is of a price with a fixed amount, over its scope and clock");
             continue;
         }
-        step->adjust.prorate = fixed->fixed.prorate;
-        step->adjust.digits = fixed->fixed.digits;
-        step->adjust.mode = fixed->fixed.mode;
+        step->adjust.proration = fixed->fixed.proration;
     }
 }
 

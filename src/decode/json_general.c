@@ -23,7 +23,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-struct text text_trim(struct text text)
+static struct text trim(struct text text)
 {
     while (text.size && is_blank(text.at[0])) {
         text.at++;
@@ -578,7 +578,7 @@ static char next_item(struct text batch, size_t *at, struct text *item)
             continue;
         }
         if (depth == 0 && (c == ',' || c == ']')) {
-            *item = text_trim((struct text){batch.at + start, i - start});
+            *item = trim((struct text){batch.at + start, i - start});
             *at = i + 1;
             return c;
         }
@@ -680,7 +680,7 @@ static struct text drop_return(struct text line)
 static void decode_line(struct line line, bool first_of_file)
 {
     arena_rewind(line.decoder->arena, line.decoder->empty);
-    struct text record = text_trim(line.text);
+    struct text record = trim(line.text);
     struct finding finding = {0};
     if (is_other_encoding(line.text, first_of_file)) {
         finding_note(&finding, REFUSE_ENCODING, 0, "", (struct text){0});

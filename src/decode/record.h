@@ -58,8 +58,7 @@ struct template_value {
     char literal[TEMPLATE_LITERAL_BYTES];
 };
 
-struct template
-{
+struct template {
     uint32_t value_count, member_count, word_count, holder_count;
     struct template_value values[TEMPLATE_VALUES_MAX];
     uint8_t words[TEMPLATE_MEMBERS_MAX];         /* members that are true, false, null or empty */
@@ -277,8 +276,6 @@ struct entry {
 void entries_sort(struct entry *entries, size_t count);
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
-
-struct text text_trim(struct text text); /* of JSON's blanks */
 
 /* The value of \uXXXX at text[at], or -1; and whether two of them are one character. */
 int32_t json_escape_value(struct text text, size_t at);

@@ -129,7 +129,5 @@ uint32_t segment_source_count(const struct segment_reader *reader);
 uint32_t segment_subject_count(const struct segment_reader *reader);
 /* Appends the canonical bytes (decode_canonical) of the event that was read last. */
 void segment_canonical(const struct segment_reader *reader, struct buffer *out);
-/* Of its data alone. */
-void segment_data(const struct segment_reader *reader, struct buffer *out);
 
 #endif

@@ -1037,7 +1037,7 @@ static void add_member(struct buffer *out, const struct member *member)
     }
 }
 
-void segment_data(const struct segment_reader *reader, struct buffer *out)
+static void add_data(const struct segment_reader *reader, struct buffer *out)
 {
     const struct shape_form *form = &reader->shape->form;
     size_t at = 0;
@@ -1060,7 +1060,7 @@ void segment_canonical(const struct segment_reader *reader, struct buffer *out)
     const struct event *event = &reader->event;
     char time[TIME_FORMAT_MAX];
     buffer_add_text(out, TEXT("{\"data\":"));
-    segment_data(reader, out);
+    add_data(reader, out);
     add_attribute(out, TEXT(",\"id\":"), event->id);
     add_attribute(out, TEXT(",\"source\":"), event->source);
     buffer_add_text(out, TEXT(",\"specversion\":\"1.0\""));

@@ -7,39 +7,21 @@
  * runs; a gauge stands in the closing of whom its account was with last as a turn began.  A payer
  * without a cut in the run passes all of it on.
  */
+#include "base/sort.h"
 #include "engine/payer.h"
-
-#include <stddef.h>
 
 /* ---- into a cut ---- */
 
-/* The first item of a payer, or of the one after it: items are sorted by payer, which is their
- * first member. */
-static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, uint32_t payer)
-{
-    static_assert(offsetof(struct opening_bucket, payer) == 0);
-    static_assert(offsetof(struct carried, payer) == 0);
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2, found;
-        memcpy(&found, (const char *)items + middle * item_bytes, sizeof found);
-        if (found < payer) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 static uint32_t first_opening(const struct run *run, uint32_t payer)
 {
-    return first_of(run->opening, run->opening_count, sizeof *run->opening, payer);
+    return sort_first(run->opening, run->opening_count, sizeof *run->opening,
+                      offsetof(struct opening_bucket, payer), payer);
 }
 
 uint32_t payer_first_carried(const struct run *run, uint32_t payer)
 {
-    return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
+    return sort_first(run->carried, run->carried_count, sizeof *run->carried,
+                      offsetof(struct carried, payer), payer);
 }
 
 void payer_find_opening(const struct run *run, uint32_t payer, struct arena *arena,

@@ -269,7 +269,8 @@ static void note_commitments(struct case_run *run)
     }
 }
 
-bool case_read(struct case_run *run)
+/* The story as moments, and the names that rows use. */
+static bool read_story(struct case_run *run)
 {
     static const char *const keys[] = {"case",   "why",       "catalog",     "accounts", "usage",
                                        "events", "bill",      "expect",      "story",    "begin",
@@ -574,10 +575,10 @@ static void note_not_billed(struct case_run *run, struct period period, const ch
     }
 }
 
+/* *folder is where it was billed to; NULL: it could not be, which is a finding. */
 static enum status run_once(struct case_run *run, const struct farthing_paths *catalog,
                             const char *events, struct period period, const char *opening,
-                            uint32_t moment, bool is_own, const char **folder, bool *is_billed,
-                            struct error *err)
+                            uint32_t moment, bool is_own, const char **folder, struct error *err)
 {
     char name[32];
     (void)snprintf(name, sizeof name, "out-%u", run->folder_count);
@@ -596,18 +597,18 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     struct tax_sums taxes = {.is_lost = false};
     enum status status = farthing_run_case(run->env, run->config, &options, &taxes, &arena,
                                            &summary, &complaints, &inner);
-    *is_billed = status == OK;
     if (status == OK) {
         note_summary(run, &summary);
     } else if (status == ERR_IO || status == ERR_LIMIT) {
         *err = inner;
     } else {
         note_not_billed(run, period, opening, inner.message);
+        *folder = NULL;
         status = OK;
     }
     arena_release(&arena);
     TRY(status);
-    if (*is_billed) {
+    if (*folder) {
         uint32_t first_line = run->line_count;
         add_taxes(run, &taxes, period, moment);
         TRY(read_lines(run, *folder, moment, period, is_own, err));
@@ -642,9 +643,9 @@ static enum status load_or_explain(struct case_run *run, const struct farthing_p
     struct loaded loaded = {0};
     struct error inner = {0};
     *is_loaded = false;
-    enum status status =
-        load_catalog_exact(run->env, run->arena, run->config, *catalog,
-                           (struct farthing_paths){NULL, 0}, &complaints, &loaded, &inner);
+    const struct load_inputs inputs = {
+        .zone_folder = run->config->zone_folder, .catalog = *catalog, .is_exact = true};
+    enum status status = load_catalog(run->env, run->arena, &inputs, &complaints, &loaded, &inner);
     if (status == OK) {
         run->loaded = loaded;
         run->zone = loaded.catalog->billing.zone;
@@ -723,11 +724,9 @@ static enum status bill_moment(struct case_run *run, uint32_t moment, struct per
     run->failed.count = 0;
     for (uint32_t i = 0; i < run->period_count; i++) {
         const char *folder;
-        bool is_billed;
         bool is_own = run->periods[i].from == own.from;
-        TRY(run_once(run, catalog, events, run->periods[i], opening, moment, is_own, &folder,
-                     &is_billed, err));
-        if (!is_billed) {
+        TRY(run_once(run, catalog, events, run->periods[i], opening, moment, is_own, &folder, err));
+        if (!folder) {
             return OK;
         }
         opening = path_in(run, folder, "closing.ndjson");
@@ -850,7 +849,7 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
 enum status case_run(struct case_run *run, struct error *err)
 {
     buffer_init(&run->events, run->arena, 4096);
-    if (!case_read(run)) {
+    if (!read_story(run)) {
         return OK;
     }
     TRY(run->env->folder_create(run->env, run->folder.at, err));

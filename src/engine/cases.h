@@ -130,8 +130,6 @@ void case_write_catalog(struct case_run *run, struct buffer *out);
 void case_add_events(struct case_run *run, const struct moment *moment);
 /* Whether rows of the case, or meters of its catalog as it is known by now, have the dimension. */
 bool case_has_dimension(const struct case_run *run, struct text name);
-/* The story as moments, and the names that rows use. */
-bool case_read(struct case_run *run);
 
 /* Compares one moment's expectations with the lines so far. */
 void case_compare(struct case_run *run, uint32_t moment, const struct yaml_node *expect);

@@ -50,7 +50,6 @@ struct converter {
     /* Export. */
     const struct farthing_export *exporting; /* NULL: import */
     struct file *rows;                       /* of Parquet: the CSV that is made first */
-    uint64_t rows_bytes;
     struct buffer out;
     const char *rows_path, *parquet_path;
     uint64_t file_events, refused[REFUSALS];
@@ -170,9 +169,7 @@ static enum status flush_out(struct converter *c)
         return OK;
     }
     if (c->rows) {
-        TRY(c->env->file_write(c->env, c->rows, text.at, text.size, c->err));
-        c->rows_bytes += text.size;
-        return OK;
+        return c->env->file_write(c->env, c->rows, text.at, text.size, c->err);
     }
     if (c->file) {
         return output_append_text(c->file, text, c->err);
@@ -466,8 +463,10 @@ static enum status open_feed(struct converter *c, struct farthing_paths events,
     if (catalog.count > 0) {
         struct complaints complaints = {0};
         struct loaded loaded = {0};
-        enum status status = load_catalog(c->env, &c->arena, &c->farthing->config, catalog,
-                                          accounts, &complaints, &loaded, c->err);
+        const struct load_inputs inputs = {.zone_folder = c->farthing->config.zone_folder,
+                                           .catalog = catalog,
+                                           .accounts = accounts};
+        enum status status = load_catalog(c->env, &c->arena, &inputs, &complaints, &loaded, c->err);
         if (complaints.errors > 0) {
             handle_complaints(c->farthing, &complaints);
         }

@@ -59,7 +59,7 @@ struct correct {
     size_t period_count;
     struct period *spans; /* of the periods */
     struct known_file *known;
-    size_t known_count, known_capacity;
+    uint32_t known_count, known_capacity;
     struct map known_by_path;
     uint32_t round;      /* of what comes now */
     instant late_before; /* what comes now and is of a time before is not billed */
@@ -445,13 +445,9 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
                          known->folder, known->recorded, closed->path, recorded);
     }
     TRY(check_is_there(c, &file));
-    if (c->known_count == c->known_capacity) {
-        size_t more = c->known_capacity ? c->known_capacity * 2 : 16;
-        c->known = arena_grow(c->arena, c->known, c->known_count, more, sizeof *c->known);
-        c->known_capacity = more;
-    }
+    c->known = arena_room(c->arena, c->known, c->known_count, &c->known_capacity, sizeof *c->known);
     *round_max = file.round > *round_max ? file.round : *round_max;
-    (void)map_put(&c->known_by_path, text_of(file.path), (uint32_t)c->known_count);
+    (void)map_put(&c->known_by_path, text_of(file.path), c->known_count);
     c->known[c->known_count++] = file;
     return OK;
 }
@@ -637,14 +633,11 @@ static void list_add(struct correct *c, struct payer_list *list, const struct fa
     if (is_named(c, list, payer)) {
         return;
     }
-    if (list->count == list->capacity) {
-        uint32_t more = list->capacity ? list->capacity * 2 : 16;
-        if (list->capacity == 0) {
-            map_init(&list->by_name, c->arena, more);
-        }
-        list->items = arena_grow(c->arena, list->items, list->count, more, sizeof *list->items);
-        list->capacity = more;
+    if (list->count == 0) {
+        map_init(&list->by_name, c->arena, 16);
     }
+    list->items =
+        arena_room(c->arena, list->items, list->count, &list->capacity, sizeof *list->items);
     struct failure *to = &list->items[list->count];
     *to = *payer;
     to->payer = text_copy(c->arena, payer->payer);

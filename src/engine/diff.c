@@ -48,7 +48,7 @@ struct diff {
     struct error *err;
     struct sets sets;
     struct telling telling; /* what has moved */
-    size_t moved_capacity;
+    uint32_t moved_capacity;
     struct bill_time *times; /* of the bills of the payer at hand */
     size_t time_count;
     struct diff_item *items; /* of that payer */
@@ -487,12 +487,8 @@ static bool has_other_conversion(const struct piece *pieces, size_t count)
 
 static void keep_moved(struct diff *d, const struct moved *moved)
 {
-    if (d->telling.count == d->moved_capacity) {
-        size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
-        d->telling.moved = arena_grow(d->arena, d->telling.moved, d->telling.count, more,
-                                      sizeof *d->telling.moved);
-        d->moved_capacity = more;
-    }
+    d->telling.moved = arena_room(d->arena, d->telling.moved, d->telling.count, &d->moved_capacity,
+                                  sizeof *d->telling.moved);
     struct moved *kept = &d->telling.moved[d->telling.count++];
     *kept = *moved;
     struct text *texts[] = {&kept->bill,       &kept->account,  &kept->product, &kept->sku,

@@ -45,6 +45,8 @@ static enum status add_source(struct sets *s, const char *path, yyjson_val *run,
     const char *name = is_usage ? "usage.csv" : "lines.csv";
     *source = (struct source){.is_usage = is_usage, .side = side};
     TRY(folder_open(s->env, s->arena, path, &source->folder, s->err));
+    s->sources =
+        arena_room(s->arena, s->sources, s->source_count, &s->source_capacity, sizeof *s->sources);
     s->sources[s->source_count++] = source;
     TRY(folder_check(&source->folder, run, name, s->err));
     return folder_read(&source->folder, name, is_usage ? USAGE_HEADER : LINES_HEADER, &source->rows,
@@ -93,10 +95,7 @@ static enum status open_set(struct sets *s, const char *path, int side)
     TRY(read_json(s, path, "run.json", &run));
     TRY(read_summary(s, path, run, side));
     yyjson_val *billed = yyjson_obj_get(run, "billed");
-    size_t index, count, more = yyjson_arr_size(billed) + 2;
-    s->sources = arena_grow(s->arena, s->sources, s->source_count, s->source_capacity + more,
-                            sizeof *s->sources);
-    s->source_capacity += more;
+    size_t index, count;
     TRY(add_source(s, path, run, true, side));
     TRY(add_source(s, path, run, false, side));
     yyjson_arr_foreach(billed, index, count, item)
@@ -227,20 +226,14 @@ static enum status take_row(struct sets *s, const struct source *source)
 {
     struct text row = text_copy(s->scratch, source->row);
     if (source->is_usage) {
-        if (s->used_count == s->used_capacity) {
-            size_t more = s->used_capacity ? s->used_capacity * 2 : 64;
-            s->used = arena_grow(s->scratch, s->used, s->used_count, more, sizeof *s->used);
-            s->used_capacity = more;
-        }
+        s->used =
+            arena_room(s->scratch, s->used, s->used_count, &s->used_capacity, sizeof *s->used);
         struct used *used = &s->used[s->used_count++];
         used->side = source->side;
         return parse_usage(s->scratch, row, source->rows->has_views, &used->usage, s->err);
     }
-    if (s->piece_count == s->piece_capacity) {
-        size_t more = s->piece_capacity ? s->piece_capacity * 2 : 64;
-        s->pieces = arena_grow(s->scratch, s->pieces, s->piece_count, more, sizeof *s->pieces);
-        s->piece_capacity = more;
-    }
+    s->pieces =
+        arena_room(s->scratch, s->pieces, s->piece_count, &s->piece_capacity, sizeof *s->pieces);
     struct piece *piece = &s->pieces[s->piece_count++];
     struct bill_name name;
     piece->side = source->side;

@@ -29,16 +29,16 @@ struct sets {
     struct arena *scratch; /* of a payer */
     struct error *err;
     struct source **sources;
-    size_t source_count, source_capacity;
+    uint32_t source_count, source_capacity;
     const char *paths[SIDES];
     yyjson_val *digests[SIDES];
     struct text provider[SIDES], currency[SIDES]; /* of each set */
     struct period period[SIDES];
     /* Of the payer at hand, as they come, in the scratch arena: */
     struct piece *pieces;
-    size_t piece_count, piece_capacity;
+    uint32_t piece_count, piece_capacity;
     struct used *used;
-    size_t used_count, used_capacity;
+    uint32_t used_count, used_capacity;
 };
 
 /* env, arenas and err are set.  ERR_CORRUPT, ERR_INPUT: a folder is no whole output, or not as a

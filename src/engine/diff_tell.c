@@ -295,7 +295,7 @@ static enum status write_json(struct telling *t)
     }
     struct buffer end;
     buffer_init(&end, t->scratch, 512);
-    buffer_format(&end, "],\"count\":%zu", t->count);
+    buffer_format(&end, "],\"count\":%u", t->count);
     struct text first = next_currency(t, TEXT(""));
     if (!first.at || !next_currency(t, first).at) {
         add_sums(t, &end, first.at ? first : t->currency);

@@ -27,7 +27,7 @@ struct telling {
     struct arena *arena, *scratch; /* which loses what lies in it now and then */
     struct error *err;
     struct moved *moved;
-    size_t count;
+    uint32_t count;
     struct text currency; /* of sums, when nothing has moved */
     enum farthing_form form;
     struct sink_text sink;

@@ -1,14 +1,5 @@
 /* env_posix.c - see env_posix.h.
  *
- * Memory: large blocks come from mmap and are kept when they are released, since the first touch
- * of a page costs ten times what using it again does.  A block is the first part of the kept one
- * that fits best; kept ones that touch are one.  Blocks are whole pages and a release says how
- * many, so they need no header.  Kept ones count against the limit as long as they are kept, and are
- * unmapped when the limit would else refuse an allocation.  Small blocks are malloc's, which keeps
- * what is freed between blocks in use: that is asked back when it and what is used come near the
- * limit, which is one of the process.  Under a sanitizer every block is malloc's, so that it sees
- * overflows and leaks.
- *
  * Threads: all are started before the first works, so that a start that fails ends in "none has
  * run", never in a run with a worker missing.
  */
@@ -18,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,41 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LARGE_MIN_BYTES SIZE_MAX
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LARGE_MIN_BYTES SIZE_MAX
-#endif
-#endif
-#ifndef LARGE_MIN_BYTES
-#define LARGE_MIN_BYTES ((size_t)1024 * 1024)
-#endif
-
-#define LARGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
-#define PAGE_BYTES ((size_t)64 * 1024) /* the largest page of any machine */
+#include "engine/blocks.h"
 
 enum { IO_MAX_BYTES = 1 << 30 };
 
-/* Released pages, in their own first bytes; a list in the order of their addresses. */
-struct spare {
-    struct spare *next;
-    size_t size_bytes;
-};
-
 struct env_posix {
     struct env env; /* first, so that one is the other */
-    atomic_size_t used_bytes, peak_bytes;
-    pthread_mutex_t spare_lock;
-    struct spare *spare;
-    atomic_size_t spare_bytes;
-    atomic_size_t loose_bytes; /* at most so much of what was freed is malloc's */
+    struct blocks blocks;
 };
 
 struct file {
@@ -111,303 +78,34 @@ static struct env_posix *posix_of_tables(struct memory *tables)
     return (struct env_posix *)(void *)((char *)tables - offsetof(struct env, tables));
 }
 
-static size_t whole_pages(size_t size_bytes)
-{
-    return (size_bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-}
-
-/* No large pages are asked for here: clearing two megabytes at once, often for a part of them,
- * empties the cache, and costs more than the walks it saves. */
-static void *map_large(size_t size_bytes)
-{
-    void *at = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return at == MAP_FAILED ? NULL : at;
-}
-
-/* Whole large pages, at an address that is a multiple of one. */
-static void *map_tables(size_t size_bytes)
-{
-    char *room = mmap(NULL, size_bytes + LARGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (room == MAP_FAILED) {
-        return NULL;
-    }
-    size_t before = -(uintptr_t)room & (LARGE_PAGE_BYTES - 1);
-    if (before > 0) {
-        munmap(room, before);
-    }
-    munmap(room + before + size_bytes, LARGE_PAGE_BYTES - before);
-    (void)madvise(room + before, size_bytes, MADV_HUGEPAGE); /* a wish: there may be none */
-    return room + before;
-}
-
-/* Puts what is left of a spare block behind its first bytes in its place. */
-static void cut_spare(struct spare **link, size_t size_bytes)
-{
-    struct spare *cut = *link;
-    if (cut->size_bytes == size_bytes) {
-        *link = cut->next;
-        return;
-    }
-    struct spare *rest = (void *)((char *)cut + size_bytes);
-    *rest = (struct spare){.next = cut->next, .size_bytes = cut->size_bytes - size_bytes};
-    *link = rest;
-}
-
-static void *take_spare(struct env_posix *posix, size_t size_bytes)
-{
-    pthread_mutex_lock(&posix->spare_lock);
-    struct spare **best = NULL;
-    for (struct spare **link = &posix->spare; *link; link = &(*link)->next) {
-        if ((*link)->size_bytes >= size_bytes &&
-            (!best || (*link)->size_bytes < (*best)->size_bytes)) {
-            best = link;
-        }
-    }
-    struct spare *found = best ? *best : NULL;
-    if (found) {
-        cut_spare(best, size_bytes);
-        atomic_fetch_sub(&posix->spare_bytes, size_bytes);
-    }
-    pthread_mutex_unlock(&posix->spare_lock);
-    return found;
-}
-
-/* One with the next, if that begins where it ends. */
-static void join_spare(struct spare *spare)
-{
-    struct spare *next = spare->next;
-    if (next && (char *)spare + spare->size_bytes == (char *)next) {
-        spare->size_bytes += next->size_bytes;
-        spare->next = next->next;
-    }
-}
-
-static void keep_spare(struct env_posix *posix, void *block, size_t size_bytes)
-{
-    struct spare *spare = block, *before = NULL;
-    pthread_mutex_lock(&posix->spare_lock);
-    struct spare **link = &posix->spare;
-    while (*link && (uintptr_t)*link < (uintptr_t)spare) {
-        before = *link;
-        link = &before->next;
-    }
-    *spare = (struct spare){.next = *link, .size_bytes = size_bytes};
-    *link = spare;
-    join_spare(spare);
-    if (before) {
-        join_spare(before);
-    }
-    atomic_fetch_add(&posix->spare_bytes, size_bytes);
-    pthread_mutex_unlock(&posix->spare_lock);
-}
-
-/* Unmaps kept blocks until at most keep_bytes are kept. */
-static void drop_spare(struct env_posix *posix, size_t keep_bytes)
-{
-    pthread_mutex_lock(&posix->spare_lock);
-    while (posix->spare && atomic_load(&posix->spare_bytes) > keep_bytes) {
-        struct spare *spare = posix->spare;
-        posix->spare = spare->next;
-        atomic_fetch_sub(&posix->spare_bytes, spare->size_bytes);
-        munmap(spare, spare->size_bytes);
-    }
-    pthread_mutex_unlock(&posix->spare_lock);
-}
-
-/* A small block of the size was freed, or made, maybe of what was freed before. */
-static void count_loose(struct env_posix *posix, size_t size_bytes, bool is_freed)
-{
-    size_t loose = atomic_load(&posix->loose_bytes), now;
-    do {
-        now = is_freed ? loose + size_bytes : loose > size_bytes ? loose - size_bytes : 0;
-    } while (!atomic_compare_exchange_weak(&posix->loose_bytes, &loose, now));
-}
-
-/* Keeps what the process holds, more or less, within the limit. */
-static void stay_within(struct env_posix *posix, size_t limit)
-{
-    size_t used = atomic_load(&posix->used_bytes);
-    size_t loose = atomic_load(&posix->loose_bytes);
-    if (loose > limit / 64 && used + atomic_load(&posix->spare_bytes) + loose > limit - limit / 8) {
-        atomic_store(&posix->loose_bytes, 0);
-        (void)malloc_trim(0);
-    }
-    if (used + atomic_load(&posix->spare_bytes) > limit) {
-        drop_spare(posix, used < limit ? limit - used : 0);
-    }
-}
-
-/* Counts size_bytes as used; false when that is beyond the limit. */
-static bool count_memory(struct env_posix *posix, size_t size_bytes)
-{
-    size_t limit = posix->env.memory_limit_bytes;
-    size_t used = atomic_fetch_add(&posix->used_bytes, size_bytes) + size_bytes;
-    if (limit > 0 && used > limit) {
-        atomic_fetch_sub(&posix->used_bytes, size_bytes);
-        return false;
-    }
-    size_t peak = atomic_load(&posix->peak_bytes);
-    while (used > peak && !atomic_compare_exchange_weak(&posix->peak_bytes, &peak, used)) {
-    }
-    return true;
-}
-
-/* Where a block comes from is a function of its size and of what it is for. */
-enum block_kind { BLOCK_SMALL, BLOCK_LARGE, BLOCK_TABLE };
-
-static enum block_kind kind_of(size_t size_bytes, bool is_table)
-{
-    if (size_bytes < LARGE_MIN_BYTES) {
-        return BLOCK_SMALL;
-    }
-    return is_table && size_bytes >= LARGE_PAGE_BYTES ? BLOCK_TABLE : BLOCK_LARGE;
-}
-
-static size_t count_bytes(enum block_kind kind, size_t size_bytes)
-{
-    switch (kind) {
-    case BLOCK_SMALL:
-        return size_bytes;
-    case BLOCK_LARGE:
-        return whole_pages(size_bytes);
-    case BLOCK_TABLE:
-        break;
-    }
-    return (size_bytes + LARGE_PAGE_BYTES - 1) & ~(LARGE_PAGE_BYTES - 1);
-}
-
-static void *make_block(enum block_kind kind, size_t counted)
-{
-    switch (kind) {
-    case BLOCK_SMALL:
-        return malloc(counted > 0 ? counted : 1);
-    case BLOCK_LARGE:
-        return map_large(counted);
-    case BLOCK_TABLE:
-        break;
-    }
-    return map_tables(counted);
-}
-
-static void *take_block(struct env_posix *posix, size_t size_bytes, bool is_table)
-{
-    if (size_bytes > SIZE_MAX / 4) {
-        return NULL;
-    }
-    enum block_kind kind = kind_of(size_bytes, is_table);
-    size_t counted = count_bytes(kind, size_bytes);
-    if (!count_memory(posix, counted)) {
-        return NULL;
-    }
-    void *block = kind == BLOCK_LARGE ? take_spare(posix, counted) : NULL;
-    if (posix->env.memory_limit_bytes > 0) {
-        stay_within(posix, posix->env.memory_limit_bytes);
-    }
-    if (!block) {
-        block = make_block(kind, counted);
-    }
-    if (!block && atomic_load(&posix->spare_bytes) > 0) {
-        drop_spare(posix, 0);
-        block = make_block(kind, counted);
-    }
-    if (!block) {
-        atomic_fetch_sub(&posix->used_bytes, counted);
-    } else if (kind == BLOCK_SMALL) {
-        count_loose(posix, size_bytes, false);
-    }
-    return block;
-}
-
-static void give_block(struct env_posix *posix, void *block, size_t size_bytes, bool is_table)
-{
-    if (!block) {
-        return;
-    }
-    enum block_kind kind = kind_of(size_bytes, is_table);
-    size_t counted = count_bytes(kind, size_bytes);
-    if (kind == BLOCK_SMALL) {
-        free(block);
-        count_loose(posix, size_bytes, true);
-    } else if (kind == BLOCK_LARGE) {
-        keep_spare(posix, block, counted);
-    } else {
-        munmap(block, counted);
-    }
-    size_t used = atomic_fetch_sub(&posix->used_bytes, counted);
-    assert(used >= counted && "released more memory than was allocated");
-}
-
-static void *grow_large(void *block, size_t old_bytes, size_t new_bytes)
-{
-    void *grown = mremap(block, old_bytes, new_bytes, MREMAP_MAYMOVE);
-    if (grown != MAP_FAILED) {
-        return grown;
-    }
-    grown = map_large(new_bytes); /* pages that came to lie together need not be one mapping */
-    if (grown) {
-        memcpy(grown, block, old_bytes);
-        munmap(block, old_bytes);
-    }
-    return grown;
-}
-
-/* Large blocks stay large ones; where there are none, small ones. */
-static void *resize_block(struct env_posix *posix, void *block, size_t old_bytes, size_t new_bytes)
-{
-    enum block_kind kind = kind_of(new_bytes, false);
-    assert(kind == kind_of(old_bytes, false));
-    size_t old = count_bytes(kind, old_bytes), new = count_bytes(kind, new_bytes);
-    if (new > old && !count_memory(posix, new - old)) {
-        return NULL;
-    }
-    if (new > old && posix->env.memory_limit_bytes > 0) {
-        stay_within(posix, posix->env.memory_limit_bytes);
-    }
-    void *resized = block;
-    if (kind == BLOCK_SMALL) {
-        resized = realloc(block, new);
-    } else if (new > old) {
-        resized = grow_large(block, old, new);
-    } else if (new < old) {
-        keep_spare(posix, (char *)block + new, old - new);
-    }
-    if (new < old) {
-        atomic_fetch_sub(&posix->used_bytes, old - new);
-    } else if (!resized) {
-        atomic_fetch_sub(&posix->used_bytes, new - old);
-    }
-    return resized;
-}
-
 static void *allocate(struct memory *memory, size_t size_bytes)
 {
-    return take_block(posix_of_memory(memory), size_bytes, false);
+    return blocks_take(&posix_of_memory(memory)->blocks, size_bytes, false);
 }
 
 static void release(struct memory *memory, void *block, size_t size_bytes)
 {
-    give_block(posix_of_memory(memory), block, size_bytes, false);
+    blocks_give(&posix_of_memory(memory)->blocks, block, size_bytes, false);
 }
 
 static void *resize(struct memory *memory, void *block, size_t old_bytes, size_t new_bytes)
 {
-    return resize_block(posix_of_memory(memory), block, old_bytes, new_bytes);
+    return blocks_resize(&posix_of_memory(memory)->blocks, block, old_bytes, new_bytes);
 }
 
 static void *allocate_table(struct memory *tables, size_t size_bytes)
 {
-    return take_block(posix_of_tables(tables), size_bytes, true);
+    return blocks_take(&posix_of_tables(tables)->blocks, size_bytes, true);
 }
 
 static void release_table(struct memory *tables, void *block, size_t size_bytes)
 {
-    give_block(posix_of_tables(tables), block, size_bytes, true);
+    blocks_give(&posix_of_tables(tables)->blocks, block, size_bytes, true);
 }
 
 static size_t memory_used_bytes(struct env *env)
 {
-    return atomic_load(&((struct env_posix *)env)->used_bytes);
+    return atomic_load(&((struct env_posix *)env)->blocks.used_bytes);
 }
 
 /* ---- files ---- */
@@ -1095,7 +793,7 @@ struct env *env_posix_new(size_t memory_limit_bytes)
     if (!posix) {
         return NULL;
     }
-    pthread_mutex_init(&posix->spare_lock, NULL);
+    blocks_init(&posix->blocks, memory_limit_bytes);
     posix->env = (struct env){
         .context = posix,
         .file_stat = file_stat,
@@ -1140,13 +838,12 @@ void env_posix_free(struct env *env)
 {
     struct env_posix *posix = (struct env_posix *)env;
     if (posix) {
-        drop_spare(posix, 0);
-        pthread_mutex_destroy(&posix->spare_lock);
+        blocks_release(&posix->blocks);
         free(posix);
     }
 }
 
 size_t env_posix_memory_peak_bytes(struct env *env)
 {
-    return atomic_load(&((struct env_posix *)env)->peak_bytes);
+    return atomic_load(&((struct env_posix *)env)->blocks.peak_bytes);
 }

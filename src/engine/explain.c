@@ -205,7 +205,8 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
                    yyjson_is_obj(run) ? "%s: run.json does not name the catalog"
                                       : "%s: there is no run.json, or it is damaged",
                    x->folder.path);
-        return fail_hint(x->err, "give the catalog with --catalog, and what else the run was given");
+        return fail_hint(x->err,
+                         "give the catalog with --catalog, and what else the run was given");
     }
     return OK;
 }
@@ -253,8 +254,11 @@ static enum status load_inputs(struct explain *x)
 {
     struct run *run = x->run;
     struct loaded loaded = {0};
-    enum status status = load_catalog(run->env, &run->arena, run->config, x->inputs.catalog,
-                                      x->inputs.accounts, &run->complaints, &loaded, x->err);
+    const struct load_inputs inputs = {.zone_folder = run->config->zone_folder,
+                                       .catalog = x->inputs.catalog,
+                                       .accounts = x->inputs.accounts};
+    enum status status =
+        load_catalog(run->env, &run->arena, &inputs, &run->complaints, &loaded, x->err);
     if (status != OK) {
         if (run->complaints.errors > 0) {
             handle_complaints(x->farthing, &run->complaints);
@@ -302,12 +306,8 @@ static enum status add_row(struct explain *x, const struct usage_text *text, str
     struct usage_row made;
     TRY(usage_row_make(&x->scratch, text, run->catalog, run->accounts, run->period.from,
                        &run->series, &made, x->err));
-    if (rows->count == rows->capacity) {
-        uint32_t more = rows->capacity ? rows->capacity * 2 : 256;
-        rows->items =
-            arena_grow(&run->arena, rows->items, rows->capacity, more, sizeof *rows->items);
-        rows->capacity = more;
-    }
+    rows->items =
+        arena_room(&run->arena, rows->items, rows->count, &rows->capacity, sizeof *rows->items);
     rows->items[rows->count++] = made;
     return OK;
 }

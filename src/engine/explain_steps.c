@@ -328,11 +328,7 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
         step_adjusts(step) ? step->node : 0, trace->charge == NONE, pays, TEXT_ARG(trace->bucket));
     uint32_t place = map_put(places, key, x->step_count);
     if (place == x->step_count) {
-        if (x->step_count == *capacity) {
-            uint32_t more = *capacity ? *capacity * 2 : 16;
-            x->steps = arena_grow(arena, x->steps, *capacity, more, sizeof *x->steps);
-            *capacity = more;
-        }
+        x->steps = arena_room(arena, x->steps, x->step_count, capacity, sizeof *x->steps);
         x->steps[x->step_count++] = (struct explained_step){.step = trace->step,
                                                             .bucket = trace->bucket,
                                                             .turn = trace->turn,

@@ -293,6 +293,94 @@ static bool is_overage(const struct explained_step *done)
     return done->grant && text_equal(*done->grant, TEXT("overage"));
 }
 
+static void add_allowance(struct buffer *out, const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    add_decimal(out, done->limit);
+    buffer_add_text(out, step->allowance.has_quantity ? TEXT(" free") : TEXT(" events free"));
+    if (step->allowance.has_rollover) {
+        buffer_add_text(out, TEXT(", of which from turns before "));
+        add_decimal(out, done->tier_from);
+    }
+}
+
+static void add_fixed_amount(const struct explain *x, struct buffer *out,
+                             const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    if (step->fixed.installment_count > 0) {
+        add_decimal(out, x->charge->rate);
+        buffer_add_text(out, TEXT(" x "));
+        add_decimal(out, done->in);
+        buffer_add_text(out, TEXT(", an installment"));
+        return;
+    }
+    add_number(out, &step->fixed.amount);
+    buffer_add_text(out, TEXT(" x "));
+    add_decimal(out, done->in);
+    buffer_format(out, ", %s",
+                  step->fixed.when == FIXED_IN_ADVANCE ? "due when its turn begins"
+                  : step->fixed.when == FIXED_ONCE     ? "once"
+                                                       : "due when its turn ends");
+}
+
+static void add_bound(struct buffer *out, const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    if (step->bound.has_max && !done->is_whole) {
+        buffer_add_text(out, TEXT("at most "));
+        add_decimal(out, done->limit);
+    } else if (done->is_whole) {
+        buffer_add_text(out, TEXT("at least "));
+        add_decimal(out, done->limit);
+    } else {
+        buffer_add_text(out, TEXT("a minimum of "));
+        add_number(out, &step->bound.min);
+        buffer_add_text(out, TEXT(", looked at when its turn ends"));
+    }
+}
+
+static void add_credit(const struct explain *x, struct buffer *out,
+                       const struct explained_step *done)
+{
+    buffer_add_text(out, TEXT("grant "));
+    add_shown(out, done->grant ? *done->grant : TEXT(""));
+    if (is_overage(done)) {
+        buffer_add_text(out, TEXT(", what no grant holds: what comes in later repays it"));
+        return;
+    }
+    buffer_add_text(out, is_bought(x, done) ? TEXT(", bought for ") : TEXT(", of "));
+    add_decimal(out, done->limit);
+}
+
+static void add_commit(struct buffer *out, const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    buffer_add_text(out, TEXT("a promise of "));
+    add_decimal(out, done->limit);
+    buffer_add_text(out, step->commit.is_quantity ? TEXT(" units") : TEXT(""));
+    if (done->grant) {
+        buffer_add_text(out, TEXT(", prepaid"));
+    } else if (!done->is_whole) {
+        buffer_add_text(out, TEXT(", beyond it x "));
+        add_number(out, &step->commit.overage);
+    }
+}
+
+static void add_allocate(struct buffer *out, const struct explained_step *done)
+{
+    if (done->is_whole) {
+        add_decimal(out, done->f_after);
+        buffer_add_text(out, TEXT(" of "));
+        add_decimal(out, done->limit);
+        buffer_add_text(out, TEXT(" shared by weight"));
+    } else {
+        buffer_add_text(out, TEXT("gives "));
+        add_decimal(out, done->limit);
+        buffer_add_text(out, TEXT(", has a share by its weight"));
+    }
+}
+
 static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     const struct step *step = done->step;
@@ -301,12 +389,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_convert(out, &step->convert);
         return;
     case STEP_ALLOWANCE:
-        add_decimal(out, done->limit);
-        buffer_add_text(out, step->allowance.has_quantity ? TEXT(" free") : TEXT(" events free"));
-        if (step->allowance.has_rollover) {
-            buffer_add_text(out, TEXT(", of which from turns before "));
-            add_decimal(out, done->tier_from);
-        }
+        add_allowance(out, done);
         return;
     case STEP_AGGREGATE:
         add_aggregate(out, &step->aggregate);
@@ -324,33 +407,10 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_tier(out, done->curve ? &done->curve->tier : &step->tier, done);
         return;
     case STEP_FIXED:
-        if (step->fixed.installment_count > 0) {
-            add_decimal(out, x->charge->rate);
-            buffer_add_text(out, TEXT(" x "));
-            add_decimal(out, done->in);
-            buffer_add_text(out, TEXT(", an installment"));
-            return;
-        }
-        add_number(out, &step->fixed.amount);
-        buffer_add_text(out, TEXT(" x "));
-        add_decimal(out, done->in);
-        buffer_format(out, ", %s",
-                      step->fixed.when == FIXED_IN_ADVANCE ? "due when its turn begins"
-                      : step->fixed.when == FIXED_ONCE     ? "once"
-                                                           : "due when its turn ends");
+        add_fixed_amount(x, out, done);
         return;
     case STEP_BOUND:
-        if (step->bound.has_max && !done->is_whole) {
-            buffer_add_text(out, TEXT("at most "));
-            add_decimal(out, done->limit);
-        } else if (done->is_whole) {
-            buffer_add_text(out, TEXT("at least "));
-            add_decimal(out, done->limit);
-        } else {
-            buffer_add_text(out, TEXT("a minimum of "));
-            add_number(out, &step->bound.min);
-            buffer_add_text(out, TEXT(", looked at when its turn ends"));
-        }
+        add_bound(out, done);
         return;
     case STEP_ROUND:
         buffer_format(out, "%s to %d digits", rounding_name(step->round.mode),
@@ -365,37 +425,13 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_tax(x, out, step, done);
         return;
     case STEP_CREDIT:
-        buffer_add_text(out, TEXT("grant "));
-        add_shown(out, done->grant ? *done->grant : TEXT(""));
-        if (is_overage(done)) {
-            buffer_add_text(out, TEXT(", what no grant holds: what comes in later repays it"));
-            return;
-        }
-        buffer_add_text(out, is_bought(x, done) ? TEXT(", bought for ") : TEXT(", of "));
-        add_decimal(out, done->limit);
+        add_credit(x, out, done);
         return;
     case STEP_COMMIT:
-        buffer_add_text(out, TEXT("a promise of "));
-        add_decimal(out, done->limit);
-        buffer_add_text(out, step->commit.is_quantity ? TEXT(" units") : TEXT(""));
-        if (done->grant) {
-            buffer_add_text(out, TEXT(", prepaid"));
-        } else if (!done->is_whole) {
-            buffer_add_text(out, TEXT(", beyond it x "));
-            add_number(out, &step->commit.overage);
-        }
+        add_commit(out, done);
         return;
     case STEP_ALLOCATE:
-        if (done->is_whole) {
-            add_decimal(out, done->f_after);
-            buffer_add_text(out, TEXT(" of "));
-            add_decimal(out, done->limit);
-            buffer_add_text(out, TEXT(" shared by weight"));
-        } else {
-            buffer_add_text(out, TEXT("gives "));
-            add_decimal(out, done->limit);
-            buffer_add_text(out, TEXT(", has a share by its weight"));
-        }
+        add_allocate(out, done);
         return;
     case STEP_COVER:
         add_cover(x, out, done);
@@ -476,8 +512,8 @@ static void add_days(const struct explain *x, struct buffer *out, const struct e
     const struct step *step = done->step;
     const struct zone *zone = step->clock == CLOCK_PERIOD ? x->pricing.zone : step->rule.zone;
     int64_t part, whole;
-    if (step->fixed.when != FIXED_ONCE &&
-        prorate_days(step->fixed.prorate, x->charge->span, done->turn, zone, &part, &whole)) {
+    if (step->fixed.when != FIXED_ONCE && prorate_days(step->fixed.proration.rule, x->charge->span,
+                                                       done->turn, zone, &part, &whole)) {
         buffer_format(out, "\n     days      %lld of %lld", (long long)part, (long long)whole);
     }
 }
@@ -491,8 +527,8 @@ static void add_factor(struct buffer *out, const struct step_fixed *fixed, struc
                                         [PRORATE_30_DAY] = "by the day, 30 in a month"};
     buffer_add_text(out, TEXT("\n     factor    "));
     add_decimal(out, factor);
-    buffer_format(out, ", %s", fixed->when == FIXED_ONCE ? "once" : NAMES[fixed->prorate]);
-    if (factor.scale >= DEC_SCALE && fixed->digits == DEC_SCALE) {
+    buffer_format(out, ", %s", fixed->when == FIXED_ONCE ? "once" : NAMES[fixed->proration.rule]);
+    if (factor.scale >= DEC_SCALE && fixed->proration.digits == DEC_SCALE) {
         buffer_add_text(out, TEXT("; shown at 18 digits, used exactly"));
     }
 }

@@ -169,8 +169,10 @@ static enum farthing_status check_all(struct farthing *farthing,
 {
     struct complaints complaints;
     struct loaded loaded = {0};
-    enum status status = load_catalog(farthing->env, &farthing->arena, &farthing->config, *catalog,
-                                      *accounts, &complaints, &loaded, &farthing->err);
+    const struct load_inputs inputs = {
+        .zone_folder = farthing->config.zone_folder, .catalog = *catalog, .accounts = *accounts};
+    enum status status = load_catalog(farthing->env, &farthing->arena, &inputs, &complaints,
+                                      &loaded, &farthing->err);
     if (status == OK) {
         warn_of_buyers(&loaded, &complaints);
     }

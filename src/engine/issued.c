@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/sort.h"
 #include "engine/folder.h"
 #include "engine/run.h"
 
@@ -24,16 +25,8 @@ static int compare_issued(const void *a_item, const void *b_item)
 
 uint32_t issued_first(const struct run *run, uint32_t payer)
 {
-    uint32_t low = 0, high = run->issued_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (run->issued[middle].payer < payer) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return sort_first(run->issued, run->issued_count, sizeof *run->issued,
+                      offsetof(struct issued_line, payer), payer);
 }
 
 bool issued_next(const struct run *run, uint32_t payer, uint32_t first, uint32_t *end)

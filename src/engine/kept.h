@@ -16,8 +16,8 @@ struct run;
 struct worker;
 
 struct kept_piece {
-    uint32_t of, part; /* who keeps says what: of letters a file and its block; of views sourced.c */
-    uint32_t stream;   /* of which thread */
+    uint32_t of, part;     /* who keeps says what: of letters a file and its block */
+    uint32_t stream;       /* of which thread */
     uint64_t offset, size; /* in its stream */
 };
 struct kept_stream {

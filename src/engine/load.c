@@ -156,7 +156,8 @@ static int compare_texts(const void *a, const void *b)
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-struct text zone_source_digest(struct zone_source *source)
+/* Of all zones that were asked for. */
+static struct text digest_zones(struct zone_source *source)
 {
     struct zone_list *list = source->context;
     struct text *entries = arena_calloc(list->arena, list->count + 1, sizeof *entries);
@@ -343,24 +344,22 @@ static void quote_sources(const struct file_list *files, struct complaints *comp
 }
 
 static enum status load_on_stage(struct env *env, struct arena *arena, struct arena *stage,
-                                 const struct farthing_config *config,
-                                 struct farthing_paths catalog, struct farthing_paths accounts,
-                                 bool is_exact, struct complaints *complaints,
+                                 const struct load_inputs *inputs, struct complaints *complaints,
                                  struct loaded *loaded, struct error *err)
 {
     *complaints = (struct complaints){.arena = arena};
     struct file_list files = {0};
-    for (size_t i = 0; i < catalog.count; i++) {
-        TRY(add_catalog_path(env, arena, &files, catalog.items[i], err));
+    for (size_t i = 0; i < inputs->catalog.count; i++) {
+        TRY(add_catalog_path(env, arena, &files, inputs->catalog.items[i], err));
     }
-    struct zone_source *zones = zone_source_new(env, arena, config->zone_folder);
+    struct zone_source *zones = zone_source_new(env, arena, inputs->zone_folder);
     struct beside beside = {.env = env, .arena = arena};
     beside.source = (struct table_source){.context = &beside, .find = find_beside};
     struct catalog_input input = {.files = files.items,
                                   .file_count = files.count,
                                   .zones = zones,
                                   .tables = &beside.source,
-                                  .exact_rounding_default = is_exact};
+                                  .exact_rounding_default = inputs->is_exact};
     struct accounts_builder *builder = accounts_builder_new(arena, stage, &input);
     enum status status = catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
     if (beside.err.status != OK) {
@@ -370,24 +369,21 @@ static enum status load_on_stage(struct env *env, struct arena *arena, struct ar
         }
         return beside.err.status;
     }
-    for (size_t i = 0; i < accounts.count; i++) {
-        TRY(feed_records(env, arena, builder, accounts.items[i], complaints, err));
+    for (size_t i = 0; i < inputs->accounts.count; i++) {
+        TRY(feed_records(env, arena, builder, inputs->accounts.items[i], complaints, err));
     }
     if (status == OK) {
         status = accounts_finish(builder, loaded->catalog, &loaded->accounts, complaints, err);
     }
     sort_complaints(complaints);
     quote_sources(&files, complaints);
-    loaded->zones_digest = zone_source_digest(zones);
+    loaded->zones_digest = digest_zones(zones);
     return status;
 }
 
 /* What is on its way has an arena that goes when all is loaded: it is as large as what stays. */
-static enum status load_files(struct env *env, struct arena *arena,
-                              const struct farthing_config *config, struct farthing_paths catalog,
-                              struct farthing_paths accounts, bool is_exact,
-                              struct complaints *complaints, struct loaded *loaded,
-                              struct error *err)
+enum status load_catalog(struct env *env, struct arena *arena, const struct load_inputs *inputs,
+                         struct complaints *complaints, struct loaded *loaded, struct error *err)
 {
     struct arena *stage = arena_alloc(arena, sizeof *stage);
     arena_init(stage, &env->memory, 0);
@@ -398,26 +394,10 @@ static enum status load_files(struct env *env, struct arena *arena,
         arena_release(stage);
         arena_run_out(arena);
     }
-    enum status status = load_on_stage(env, arena, stage, config, catalog, accounts, is_exact,
-                                       complaints, loaded, err);
+    enum status status = load_on_stage(env, arena, stage, inputs, complaints, loaded, err);
     arena->recover = outer;
     arena_release(stage);
     return status;
-}
-
-enum status load_catalog(struct env *env, struct arena *arena, const struct farthing_config *config,
-                         struct farthing_paths catalog, struct farthing_paths accounts,
-                         struct complaints *complaints, struct loaded *loaded, struct error *err)
-{
-    return load_files(env, arena, config, catalog, accounts, false, complaints, loaded, err);
-}
-
-enum status load_catalog_exact(struct env *env, struct arena *arena,
-                               const struct farthing_config *config, struct farthing_paths catalog,
-                               struct farthing_paths accounts, struct complaints *complaints,
-                               struct loaded *loaded, struct error *err)
-{
-    return load_files(env, arena, config, catalog, accounts, true, complaints, loaded, err);
 }
 
 static int compare_complaints(const void *a_item, const void *b_item)

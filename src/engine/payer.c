@@ -13,6 +13,8 @@
 #include "engine/sourced.h"
 #include "engine/wallets.h"
 
+/* ---- what a payer is priced and billed with -------------------------------------------------- */
+
 void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
                  struct pricing *pricing)
 {
@@ -84,6 +86,8 @@ enum status payer_find_issued(const struct run *run, struct arena *arena, uint32
     *issued = (struct issued){lines, count};
     return OK;
 }
+
+/* ---- bills, counted -------------------------------------------------------------------------- */
 
 /* The product of a line; the product count: none has that name.  Where one was found before is
  * looked at first, by where the name lies. */
@@ -249,9 +253,7 @@ void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, 
                               .is_torn = is_torn};
 }
 
-/* So many lines or rows between two looks at whether the text is to be written, and room for them
- * and what may be there: once a part of a bill is written, memory must not run out. */
-enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
+/* ---- asking memory --------------------------------------------------------------------------- */
 
 void payer_ask(const struct worker *worker, uint32_t payer, const struct records *records,
                enum ask ask)
@@ -279,6 +281,8 @@ void payer_ask(const struct worker *worker, uint32_t payer, const struct records
         }
     }
 }
+
+/* ---- a cut: its rows, its parts -------------------------------------------------------------- */
 
 /* What settle_cut works on. */
 struct job {
@@ -325,12 +329,6 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
         pricing->opening_count = job->handover.bucket_count;
     }
     return wallets_hand_on(run, arena, cut, pricing, err);
-}
-
-static int compare_instants(const void *a, const void *b)
-{
-    const instant *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
 }
 
 /* Where bills that were issued for a part of the cut begin and end.  Those of other turns, which
@@ -402,9 +400,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
         cuts = arena_alloc(arena, (priced.charge_count + 1) * sizeof *cuts);
         TRY(threshold_cuts(arena, thresholds, &pricing, &priced, cuts, &count, err));
     }
-    if (count > 1) {
-        qsort(cuts, count, sizeof *cuts, compare_instants);
-    }
+    instants_sort(cuts, count);
     struct period *parts = arena_alloc(&worker->handed, (count + 1) * sizeof *parts);
     uint32_t made = 0;
     instant from = cut.from;
@@ -447,6 +443,12 @@ static enum status wait_when_heavy(struct worker *worker, struct job *job, uint3
     }
     return texts_take_turn(worker, job->texts);
 }
+
+/* ---- a cut: its bill and its text ------------------------------------------------------------ */
+
+/* So many lines or rows between two looks at whether the text is to be written, and room for them
+ * and what may be there: once a part of a bill is written, memory must not run out. */
+enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
 /* What is written as a whole. */
 static size_t whole_text_bytes(const struct texts *texts)
@@ -543,9 +545,15 @@ static enum status bill_beyond(struct worker *worker, struct job *job, struct se
     if (!s->is_last) {
         payer_hand_over(worker, &s->pricing, &s->priced, &s->book, &job->handover);
     }
-    return sourced_price(worker, job->sourced, &s->bill, &s->pricing, &s->priced,
-                         has_whole ? &whole : NULL, book->rows, book->row_count, s->is_first,
-                         s->is_last, job->inputs, err);
+    const struct source_cut cut = {.pricing = &s->pricing,
+                                   .priced = &s->priced,
+                                   .rows = book->rows,
+                                   .row_count = book->row_count,
+                                   .bill = &s->bill,
+                                   .whole = has_whole ? &whole : NULL,
+                                   .is_first = s->is_first,
+                                   .is_last = s->is_last};
+    return sourced_price(worker, job->sourced, &cut, job->inputs, err);
 }
 
 static bool is_nothing(const struct settling *s)
@@ -677,6 +685,8 @@ static enum status take_back(struct worker *worker, struct job *job, struct peri
     return OK;
 }
 
+/* ---- who is billed, and who is not ----------------------------------------------------------- */
+
 bool payer_is_settled(const struct run *run, uint32_t payer)
 {
     const struct accounts *accounts = run->accounts;
@@ -728,6 +738,8 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, contract,
                           book.excluded.items, book.excluded.count);
 }
+
+/* ---- attempts: where memory lacks, and what fails -------------------------------------------- */
 
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation
  * holds, and not billed. */
@@ -848,6 +860,8 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
     }
     return status;
 }
+
+/* ---- all cuts of a payer --------------------------------------------------------------------- */
 
 /* What was billed now, of a run that takes back what was issued for other times. */
 struct billed {

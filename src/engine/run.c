@@ -346,6 +346,8 @@ static const enum feed_format *make_formats(struct run *run, enum feed_format fo
     return formats;
 }
 
+enum { EVENT_FILES_MAX = 65'535 }; /* an arrival has two bytes for its file */
+
 static enum status open_inputs(struct run *run)
 {
     const struct farthing_bill *options = run->options;
@@ -360,7 +362,7 @@ static enum status open_inputs(struct run *run)
     }
     TRY(feed_open(run->env, &run->arena, options->events.items, options->events.count,
                   &feed_options, &run->feed, run->err));
-    if (feed_file_count(run->feed) >= 1 << 16) {
+    if (feed_file_count(run->feed) > EVENT_FILES_MAX) {
         (void)fail(run->err, ERR_LIMIT, "more than 65,535 files of events");
         return fail_hint(run->err, "join them, or bill in several runs");
     }
@@ -385,9 +387,11 @@ static enum status run_load(struct run *run, struct complaints *complaints)
 {
     struct env *env = run->env;
     struct loaded loaded = {0};
-    TRY((run->is_case ? load_catalog_exact
-                      : load_catalog)(env, &run->arena, run->config, run->options->catalog,
-                                      run->options->accounts, complaints, &loaded, run->err));
+    const struct load_inputs inputs = {.zone_folder = run->config->zone_folder,
+                                       .catalog = run->options->catalog,
+                                       .accounts = run->options->accounts,
+                                       .is_exact = run->is_case};
+    TRY(load_catalog(env, &run->arena, &inputs, complaints, &loaded, run->err));
     run->catalog = loaded.catalog;
     run->accounts = loaded.accounts;
     run->zones_digest = loaded.zones_digest;

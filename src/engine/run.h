@@ -95,7 +95,8 @@ struct event_count {
     uint64_t count, print;
 };
 
-/* What a run is that restates a closed period: correct.c says it, restatement.c holds it to that. */
+/* A run that restates a closed period: correct.c says what it is, restatement.c holds it to that.
+ */
 struct known_file {
     const char *path;
     const char *recorded; /* its path then */
@@ -145,9 +146,9 @@ struct restatement {
     bool is_written;  /* something has changed */
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
     uint64_t late_records, late_refused, late_conflicts;
-    uint64_t too_late; /* new records of a time for which late usage is not billed any more */
+    uint64_t too_late;      /* new records of a time for which late usage is not billed any more */
     struct outside outside; /* others, of no period that is corrected */
-    bool has_untold;   /* some of these two are listed in no closed folder */
+    bool has_untold;        /* some of these two are listed in no closed folder */
 };
 
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
@@ -287,7 +288,7 @@ struct worker {
     struct event_count block_events, block_refused;
     uint64_t block_too_late;
     struct outside block_outside;
-    instant late_max; /* that of the run; of a block of late events none, so that all are looked at */
+    instant late_max; /* that of the run; of a block of late events none: all are looked at */
     bool is_late;     /* the event at hand comes too late to be billed */
     struct kept_stream letters; /* a piece for each block that has some */
     uint64_t lines_read, refused[REFUSALS], withdrawals;
@@ -347,7 +348,7 @@ struct run {
     struct env *env;
     const struct farthing_config *config;
     const struct farthing_bill *options;
-    bool is_case;           /* a pricing case: load_catalog_exact */
+    bool is_case;           /* a pricing case, loaded exactly (load_inputs) */
     struct tax_sums *taxes; /* of a pricing case */
     struct error *err;
     struct arena arena;
@@ -474,25 +475,23 @@ struct run {
 enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
                        struct text *bytes, struct error *err);
 /* Catalog and accounts; complaints are in *complaints whatever the result. */
+struct load_inputs {
+    const char *zone_folder; /* NULL: /usr/share/zoneinfo */
+    struct farthing_paths catalog, accounts;
+    bool is_exact; /* of a pricing case: without `rounding:` amounts stay exact, name and currency
+                      may be left out */
+};
 struct loaded {
     const struct catalog *catalog;
     struct accounts *accounts;
     struct text zones_digest;
 };
-enum status load_catalog(struct env *env, struct arena *arena, const struct farthing_config *config,
-                         struct farthing_paths catalog, struct farthing_paths accounts,
+enum status load_catalog(struct env *env, struct arena *arena, const struct load_inputs *inputs,
                          struct complaints *complaints, struct loaded *loaded, struct error *err);
-/* The same for pricing cases: without `rounding:` amounts stay exact, name and currency may be left
- * out. */
-enum status load_catalog_exact(struct env *env, struct arena *arena,
-                               const struct farthing_config *config, struct farthing_paths catalog,
-                               struct farthing_paths accounts, struct complaints *complaints,
-                               struct loaded *loaded, struct error *err);
 /* How the catalog's `csv:` reads rows; NULL: it has none. */
 const struct csv_mapping *csv_mapping_new(struct arena *arena, const struct catalog *catalog);
-/* Zones by name from the folder, remembering what was used for the digest. */
+/* Zones by name from the folder, which remembers what was used: a bill names its digest. */
 struct zone_source *zone_source_new(struct env *env, struct arena *arena, const char *folder);
-struct text zone_source_digest(struct zone_source *source);
 /* Period, cuts, members, opening, issued. */
 enum status load_state(struct run *run);
 /* Holds a file of an output folder against the folder's run.json, and gives its print.  A folder
@@ -695,7 +694,7 @@ struct tax_sums {
     struct dec_sum of[CHARGE_KINDS];
     bool is_lost; /* one has left its range */
 };
-/* The same with a catalog that is loaded by load_catalog_exact. */
+/* The same of a pricing case, whose catalog is loaded exactly. */
 enum status farthing_run_case(struct env *env, const struct farthing_config *config,
                               const struct farthing_bill *options, struct tax_sums *taxes,
                               struct arena *arena, struct farthing_summary *summary,

@@ -181,12 +181,16 @@ static void render(struct worker *worker, struct sourced *item, bool is_last, st
                           item->bill.contract, item->bill.excluded, item->bill.excluded_count);
 }
 
+/* on: the view that is its source; NULL: that is the payer. */
 static enum status price_one(struct worker *worker, struct sourced *item, const struct sourced *on,
-                             const struct pricing *pricing, const struct priced *priced,
-                             const struct turn_to_end *whole, const struct usage_row *rows,
-                             uint32_t row_count, bool is_first, bool is_last)
+                             const struct source_cut *cut)
 {
     struct run *run = worker->run;
+    const struct pricing *pricing = on ? &on->pricing : cut->pricing;
+    const struct priced *priced = on ? &on->priced : cut->priced;
+    const struct turn_to_end *whole = cut->whole && on ? &on->whole : cut->whole;
+    const struct usage_row *rows = cut->rows;
+    const uint32_t row_count = cut->row_count;
     struct arena *arena = &worker->scratch;
     struct error *err = &item->err;
     uint32_t payer = run->accounts->views[item->view].buyer;
@@ -200,7 +204,7 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
     }
     TRY(unbilled_check(run, payer, err));
     run_pricing(run, arena, payer, pricing->cut, &item->pricing);
-    if (!is_first) {
+    if (!cut->is_first) {
         item->pricing.opening = item->handover.buckets;
         item->pricing.opening_count = item->handover.bucket_count;
     }
@@ -222,17 +226,14 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
         TRY(pending_find_sourced(arena, &item->pricing, rows, row_count, &item->priced,
                                  &item->whole, &item->bill, err));
     }
-    if (!is_last) {
+    if (!cut->is_last) {
         payer_hand_over(worker, &item->pricing, &item->priced, NULL, &item->next);
     }
     return OK;
 }
 
 enum status sourced_price(struct worker *worker, struct sourced_views *views,
-                          const struct bill *bill, const struct pricing *pricing,
-                          const struct priced *priced, const struct turn_to_end *whole,
-                          const struct usage_row *rows, uint32_t row_count, bool is_first,
-                          bool is_last, struct text inputs, struct error *err)
+                          const struct source_cut *cut, struct text inputs, struct error *err)
 {
     const struct accounts *accounts = worker->run->accounts;
     for (uint32_t i = 0; i < views->count; i++) {
@@ -246,18 +247,16 @@ enum status sourced_price(struct worker *worker, struct sourced_views *views,
             on = views->items[k].view == accounts->views[item->view].source ? &views->items[k] : on;
         }
         item->err = (struct error){0};
-        enum status status =
-            price_one(worker, item, on, on ? &on->pricing : pricing, on ? &on->priced : priced,
-                      whole && on ? &on->whole : whole, rows, row_count, is_first, is_last);
+        enum status status = price_one(worker, item, on, cut);
         if (status == ERR_CORRUPT || status == ERR_IO) {
             *err = item->err;
             return status;
         }
         item->fails_now = status != OK;
         if (status == OK) {
-            item->bill.parts = bill->parts;
-            item->bill.part_count = bill->part_count;
-            render(worker, item, is_last, inputs);
+            item->bill.parts = cut->bill->parts;
+            item->bill.part_count = cut->bill->part_count;
+            render(worker, item, cut->is_last, inputs);
         }
     }
     return OK;

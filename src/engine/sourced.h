@@ -44,14 +44,20 @@ struct sourced_views sourced_open(struct worker *worker, uint32_t payer);
  */
 void sourced_gather(const struct run *run, struct arena *arena, const struct pricing *from,
                     const struct priced *priced, struct pricing *pricing);
-/* Prices and bills them for a cut of their payer, whose own bill is of the same parts of a turn;
- * one that cannot be billed is noted there, and the others go on.  whole: what the payer's turn
- * would come to; NULL: it ends with the cut. */
+/* What a cut of their payer came to. */
+struct source_cut {
+    const struct pricing *pricing;
+    const struct priced *priced;
+    const struct usage_row *rows;
+    uint32_t row_count;
+    const struct bill *bill;         /* the payer's own */
+    const struct turn_to_end *whole; /* what its turn would come to; NULL: it ends with the cut */
+    bool is_first, is_last;          /* of the payer's in this run */
+};
+/* Prices and bills them for a cut of their payer, of the same parts of a turn; one that cannot be
+ * billed is noted there, and the others go on. */
 enum status sourced_price(struct worker *worker, struct sourced_views *views,
-                          const struct bill *bill, const struct pricing *pricing,
-                          const struct priced *priced, const struct turn_to_end *whole,
-                          const struct usage_row *rows, uint32_t row_count, bool is_first,
-                          bool is_last, struct text inputs, struct error *err);
+                          const struct source_cut *cut, struct text inputs, struct error *err);
 /* Counts the bills and puts their text away; takes no memory of the cut. */
 enum status sourced_keep(struct worker *worker, struct sourced_views *views);
 /* The cut is behind them: notes who has failed. */

@@ -470,8 +470,3 @@ uint64_t spool_units(const struct spool *spool, uint32_t partition)
 {
     return spool->lists[partition].units;
 }
-
-uint64_t spool_bytes_on_disk(const struct spool *spool)
-{
-    return spool->file_size;
-}

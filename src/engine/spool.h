@@ -110,6 +110,5 @@ void spool_drop(struct spool *spool, uint32_t partition, uint32_t index);
 enum status spool_put_out(struct spool *spool, struct error *err);
 
 uint64_t spool_units(const struct spool *spool, uint32_t partition);
-uint64_t spool_bytes_on_disk(const struct spool *spool);
 
 #endif

@@ -54,17 +54,6 @@ const char *expr_type_phrase(enum expr_type type)
     return phrases[type];
 }
 
-const char *expr_type_name(enum expr_type type)
-{
-    static const char *const names[] = {
-        [EXPR_MISSING] = "missing",   [EXPR_NULL] = "null",   [EXPR_BOOL] = "bool",
-        [EXPR_NUMBER] = "number",     [EXPR_TEXT] = "text",   [EXPR_TIME] = "time",
-        [EXPR_DURATION] = "duration", [EXPR_OTHER] = "other", [EXPR_ERROR] = "error",
-        [EXPR_DYNAMIC] = "dynamic",
-    };
-    return names[type];
-}
-
 static bool may_be_equal(enum expr_type a, enum expr_type b)
 {
     return a == b || a == EXPR_DYNAMIC || b == EXPR_DYNAMIC || a == EXPR_NULL || b == EXPR_NULL;

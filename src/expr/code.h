@@ -218,11 +218,7 @@ static inline int32_t utf8_decode(const char *at, const char *end, int *size_byt
     *size_bytes = size;
     return point;
 }
-/* Writes 1 to 4 bytes; returns how many.  point is a valid code point. */
-int utf8_encode(int32_t point, char *out);
 
-/* duration("1h30m"): CEL's form, exact to the nanosecond. */
-bool duration_parse(struct text text, int64_t *duration_ns);
 struct dec duration_seconds(int64_t duration_ns);
 
 #endif

@@ -432,7 +432,8 @@ static struct text change_case(struct text text, char first, struct arena *scrat
 
 /* ---- times and conversions ------------------------------------------------------------------- */
 
-bool duration_parse(struct text text, int64_t *duration_ns)
+/* CEL's form, "1h30m", exact to the nanosecond. */
+static bool parse_duration(struct text text, int64_t *duration_ns)
 {
     static const struct {
         const char *name;
@@ -544,7 +545,7 @@ static void convert_text(const struct code *code, struct text text, struct expr_
         wrong = "the text is not a time like 2026-10-01T00:00:00Z";
     } else if (code->op == OP_DURATION) {
         value.type = EXPR_DURATION;
-        is_read = duration_parse(text, &value.duration_ns);
+        is_read = parse_duration(text, &value.duration_ns);
         wrong = "the text is not a duration like 1h30m";
     } else {
         value.type = EXPR_NUMBER;

@@ -62,9 +62,8 @@ enum expr_type {
                    this */
     EXPR_DYNAMIC, /* of a name or an expression, never of a value: known when it runs */
 };
-/* For messages: "a number", "a text", ...; "number" in expr_type_name. */
+/* For messages: "a number", "a text", ... */
 const char *expr_type_phrase(enum expr_type type);
-const char *expr_type_name(enum expr_type type);
 
 /* Why an evaluation failed; the reason an exclusion names. */
 enum expr_fault {

@@ -188,7 +188,8 @@ static bool is_identifier(struct text text)
     return !is_keyword(text);
 }
 
-int utf8_encode(int32_t point, char *out)
+/* Writes 1 to 4 bytes; returns how many.  point is a valid code point. */
+static int encode_utf8(int32_t point, char *out)
 {
     if (point < 0x80) {
         out[0] = (char)point;
@@ -363,7 +364,7 @@ static enum status scan_escape(struct parser *p, struct buffer *out)
         return expr_fail(p->err, offset, ERR_INPUT, "the escape is not a Unicode character");
     }
     char bytes[4];
-    buffer_add(out, bytes, (size_t)utf8_encode((int32_t)point, bytes));
+    buffer_add(out, bytes, (size_t)encode_utf8((int32_t)point, bytes));
     return OK;
 }
 

@@ -12,13 +12,13 @@ static const int HUNDRED = 100;
 /* ---- numbers ------------------------------------------------------------------------------- */
 
 static enum status money(struct work *work, const struct step *step, const struct number *number,
-                         enum prorate prorate, int digits, enum rounding mode,
-                         const struct charge *charge, struct period turn, struct dec *value)
+                         struct proration how, const struct charge *charge, struct period turn,
+                         struct dec *value)
 {
     TRY(number_value(work, number, charge, turn, value));
-    TRY(step_prorated(work, step, prorate, digits, mode, charge, turn, value));
-    return prorate == PRORATE_NONE && !work->term ? step_restarted(work, step, charge, turn, value)
-                                                  : OK;
+    TRY(step_prorated(work, step, how, charge, turn, value));
+    return how.rule == PRORATE_NONE && !work->term ? step_restarted(work, step, charge, turn, value)
+                                                   : OK;
 }
 
 static enum status not_negative(struct work *work, const char *what, struct dec value)
@@ -86,15 +86,15 @@ static enum status find_over(struct work *work, const struct step *step,
 /* The least and the most of a bound or a fee; a pointer is NULL for what it lacks. Plain numbers
  * are compared when the catalog loads, those that are computed here. */
 static enum status bounds(struct work *work, const struct step *step, const struct number *min,
-                          const struct number *max, enum prorate prorate, int digits,
-                          enum rounding mode, const struct charge *charge, struct period turn,
+                          const struct number *max, struct proration how,
+                          const struct charge *charge, struct period turn,
                           struct charge_values *values)
 {
     if (min) {
-        TRY(money(work, step, min, prorate, digits, mode, charge, turn, &values->min));
+        TRY(money(work, step, min, how, charge, turn, &values->min));
     }
     if (max) {
-        TRY(money(work, step, max, prorate, digits, mode, charge, turn, &values->max));
+        TRY(money(work, step, max, how, charge, turn, &values->max));
         TRY(not_negative(work, "a maximum", values->max));
     }
     if (!min || !max || dec_compare(values->min, values->max) <= 0) {
@@ -121,18 +121,16 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
         TRY(number_value(work, &body->number, charge, turn, &values->number));
         TRY(percent_in_range(work, step, values->number));
     } else {
-        TRY(money(work, step, &body->number, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->number));
+        TRY(money(work, step, &body->number, body->proration, charge, turn, &values->number));
         TRY(not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
                          values->number));
     }
     if (body->has_limit) {
-        TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->limit));
+        TRY(money(work, step, &body->limit, body->proration, charge, turn, &values->limit));
         TRY(not_negative(work, "a limit", values->limit));
     }
     TRY(bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
-               body->prorate, body->digits, body->mode, charge, turn, values));
+               body->proration, charge, turn, values));
     return body->limit_turns > 0 ? find_over(work, step, charge, turn, &values->is_over) : OK;
 }
 
@@ -142,7 +140,7 @@ static enum status bound_numbers(struct work *work, const struct step *step,
 {
     const struct step_bound *body = &step->bound;
     return bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
-                  body->prorate, body->digits, body->mode, charge, turn, values);
+                  body->proration, charge, turn, values);
 }
 
 static enum status commit_numbers(struct work *work, const struct step *step,
@@ -152,8 +150,7 @@ static enum status commit_numbers(struct work *work, const struct step *step,
     const struct step_commit *body = &step->commit;
     TRY(number_value(work, &body->overage, charge, turn, &values->number));
     TRY(not_negative(work, "an overage", values->number));
-    TRY(money(work, step, &body->promise, body->prorate, body->digits, body->mode, charge, turn,
-              &values->limit));
+    TRY(money(work, step, &body->promise, body->proration, charge, turn, &values->limit));
     return not_negative(work, "a commitment", values->limit);
 }
 

@@ -10,11 +10,6 @@ static const char *const names[CLOSE_RULES] = {
     [CLOSE_AMORTIZED] = "AMORTIZED", [CLOSE_LIFE] = "LIFE",         [CLOSE_SHARES] = "SHARES",
 };
 
-const char *close_rule_name(enum close_rule rule)
-{
-    return names[rule];
-}
-
 static enum status fail_rule(enum close_rule rule, const char *what, struct dec is, struct dec want,
                              struct error *err)
 {

@@ -29,7 +29,6 @@ enum close_rule {
     CLOSE_SHARES,    /* of what is allocated: given = taken = the shared total */
     CLOSE_RULES
 };
-const char *close_rule_name(enum close_rule rule); /* "CAPACITY" */
 
 /* A turn of a commitment. */
 enum status close_turn(struct dec capacity, struct dec used, struct dec left, struct error *err);

@@ -86,16 +86,8 @@ uint32_t commitments_turn(const struct turn_list *list, instant at)
 /* The first of an account in the accounts' list. */
 static uint32_t find_first(const struct accounts *accounts, uint32_t account)
 {
-    uint32_t low = 0, high = accounts->commitment_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (accounts->commitments[middle].account < account) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return sort_first(accounts->commitments, accounts->commitment_count,
+                      sizeof *accounts->commitments, offsetof(struct held, account), account);
 }
 
 static void add(struct work *work, const struct member_span *member,

@@ -304,45 +304,44 @@ static struct share count_share(enum prorate prorate, struct period active, stru
     return share;
 }
 
-static enum status take_share(struct share share, int digits, enum rounding mode, struct dec value,
+static enum status take_share(struct share share, struct proration how, struct dec value,
                               struct dec *prorated, struct error *err)
 {
     assert(share.whole > 0);
     struct dec part = dec_from_int(share.part > share.whole ? share.whole : share.part);
     struct dec whole = dec_from_int(share.whole), factor;
-    if (digits == DEC_SCALE) {
+    if (how.digits == DEC_SCALE) {
         return dec_multiply_divide(value, part, whole, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
     }
-    TRY(dec_divide(part, whole, digits, mode, &factor, err));
+    TRY(dec_divide(part, whole, how.digits, how.mode, &factor, err));
     return dec_multiply_round(value, factor, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
 }
 
-enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
-                          struct period active, struct period turn, const struct zone *zone,
-                          struct dec value, struct dec *prorated, struct error *err)
+enum status prorate_value(struct proration how, struct period active, struct period turn,
+                          const struct zone *zone, struct dec value, struct dec *prorated,
+                          struct error *err)
 {
     *prorated = value;
-    if (prorate == PRORATE_NONE || (active.from <= turn.from && active.to >= turn.to)) {
+    if (how.rule == PRORATE_NONE || (active.from <= turn.from && active.to >= turn.to)) {
         return OK;
     }
-    return take_share(count_share(prorate, active, turn, zone), digits, mode, value, prorated, err);
+    return take_share(count_share(how.rule, active, turn, zone), how, value, prorated, err);
 }
 
-enum status prorate_parts(enum prorate prorate, int digits, enum rounding mode,
-                          const struct period *parts, uint32_t count, struct period turn,
-                          struct period whole, const struct zone *zone, struct dec value,
-                          struct dec *prorated, struct error *err)
+enum status prorate_parts(struct proration how, const struct period *parts, uint32_t count,
+                          struct period turn, struct period whole, const struct zone *zone,
+                          struct dec value, struct dec *prorated, struct error *err)
 {
     if (count == 1) {
-        return prorate_value(prorate_in_turn(prorate, parts[0], turn), digits, mode, parts[0],
-                             whole, zone, value, prorated, err);
+        how.rule = prorate_in_turn(how.rule, parts[0], turn);
+        return prorate_value(how, parts[0], whole, zone, value, prorated, err);
     }
-    struct share all = count_share(prorate, (struct period){whole.from, whole.from}, whole, zone);
+    struct share all = count_share(how.rule, (struct period){whole.from, whole.from}, whole, zone);
     for (uint32_t i = 0; i < count; i++) {
-        enum prorate rule = prorate_in_turn(prorate, parts[i], turn);
+        enum prorate rule = prorate_in_turn(how.rule, parts[i], turn);
         all.part += count_share(rule, parts[i], whole, zone).part;
     }
-    return take_share(all, digits, mode, value, prorated, err);
+    return take_share(all, how, value, prorated, err);
 }
 
 bool prorate_days(enum prorate prorate, struct period active, struct period turn,
@@ -358,18 +357,17 @@ bool prorate_days(enum prorate prorate, struct period active, struct period turn
     return *whole > 0;
 }
 
-enum status prorate_part(enum prorate prorate, int digits, enum rounding mode, struct period part,
-                         struct period turn, const struct zone *zone, struct dec value,
-                         struct dec *prorated, struct error *err)
+enum status prorate_part(struct proration how, struct period part, struct period turn,
+                         const struct zone *zone, struct dec value, struct dec *prorated,
+                         struct error *err)
 {
-    if (digits != DEC_SCALE || prorate == PRORATE_NONE || prorate == PRORATE_DAY_INCLUSIVE ||
+    if (how.digits != DEC_SCALE || how.rule == PRORATE_NONE || how.rule == PRORATE_DAY_INCLUSIVE ||
         part.from <= turn.from) {
-        return prorate_value(prorate, digits, mode, part, turn, zone, value, prorated, err);
+        return prorate_value(how, part, turn, zone, value, prorated, err);
     }
     struct dec before, after;
-    TRY(prorate_value(prorate, digits, mode, (struct period){turn.from, part.from}, turn, zone,
-                      value, &before, err));
-    TRY(prorate_value(prorate, digits, mode, (struct period){turn.from, part.to}, turn, zone, value,
-                      &after, err));
+    const struct period until = {turn.from, part.from}, through = {turn.from, part.to};
+    TRY(prorate_value(how, until, turn, zone, value, &before, err));
+    TRY(prorate_value(how, through, turn, zone, value, &after, err));
     return dec_subtract(after, before, prorated, err);
 }

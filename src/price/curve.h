@@ -49,15 +49,14 @@ static inline enum prorate prorate_in_turn(enum prorate prorate, struct period p
 /* value x the part of turn that active has, by the step's rule, quantized once at 18 digits.  The
  * part is exact, unless digits are fewer than 18: then it is rounded to them first.  value itself
  * for PRORATE_NONE. */
-enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
-                          struct period active, struct period turn, const struct zone *zone,
+enum status prorate_value(struct proration how, struct period active, struct period turn,
+                          const struct zone *zone, struct dec value, struct dec *prorated,
+                          struct error *err);
+/* The same of several parts of a turn, which ends as it is billed, `turn`; `whole` is what its
+ * clock counts.  All parts together are one factor. */
+enum status prorate_parts(struct proration how, const struct period *parts, uint32_t count,
+                          struct period turn, struct period whole, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err);
-/* The same of several parts of a turn, which ends as it is billed, `turn`; `whole` is what its clock
- * counts.  All parts together are one factor. */
-enum status prorate_parts(enum prorate prorate, int digits, enum rounding mode,
-                          const struct period *parts, uint32_t count, struct period turn,
-                          struct period whole, const struct zone *zone, struct dec value,
-                          struct dec *prorated, struct error *err);
 /* That part in days, as the rule counts them; false when it counts none: PRORATE_NONE and
  * PRORATE_SECOND, a turn inside one day, and a part that is the whole. */
 bool prorate_days(enum prorate prorate, struct period active, struct period turn,
@@ -65,8 +64,8 @@ bool prorate_days(enum prorate prorate, struct period active, struct period turn
 /* The same for one of several parts of a turn: what the value comes to at the part's end less what
  * it comes to at its start, so that the parts of a turn add up to the value to the last digit.
  * Parts that are rounded to digits, or that count the day in which they end, stand alone. */
-enum status prorate_part(enum prorate prorate, int digits, enum rounding mode, struct period part,
-                         struct period turn, const struct zone *zone, struct dec value,
-                         struct dec *prorated, struct error *err);
+enum status prorate_part(struct proration how, struct period part, struct period turn,
+                         const struct zone *zone, struct dec value, struct dec *prorated,
+                         struct error *err);
 
 #endif

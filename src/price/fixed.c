@@ -142,7 +142,7 @@ static const struct step *fixed_step(const struct price *price, const struct ste
 
 static bool is_whole(const struct step *step)
 {
-    return step->fixed.when == FIXED_ONCE || step->fixed.prorate == PRORATE_NONE;
+    return step->fixed.when == FIXED_ONCE || step->fixed.proration.rule == PRORATE_NONE;
 }
 
 /* Whether a price of the set would charge at that instant what the step charges. */
@@ -271,17 +271,15 @@ static enum status emit_turn(struct work *work, const struct price *price, const
     charge.quantity = quantity;
     charge.rate = amount;
     struct period measure = measured_turn(fixed, clock, part, turn);
-    enum prorate prorate =
-        fixed->when == FIXED_ONCE ? PRORATE_NONE : prorate_in_turn(fixed->prorate, part, turn);
+    struct proration how = fixed->proration;
+    how.rule = fixed->when == FIXED_ONCE ? PRORATE_NONE : prorate_in_turn(how.rule, part, turn);
     TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
                            work->err));
     /* A part that counts the day in which it may end stands alone, the last one of a turn too. */
-    bool is_alone = fixed->prorate == PRORATE_DAY_INCLUSIVE;
-    TRY((is_alone ? prorate_value : prorate_part)(prorate, fixed->digits, fixed->mode, part,
-                                                  measure, clock->zone, charge.amount,
+    bool is_alone = fixed->proration.rule == PRORATE_DAY_INCLUSIVE;
+    TRY((is_alone ? prorate_value : prorate_part)(how, part, measure, clock->zone, charge.amount,
                                                   &charge.amount, work->err));
-    TRY(prorate_value(prorate, fixed->digits, fixed->mode, part, measure, clock->zone,
-                      dec_from_int(1), &part_of_turn, work->err));
+    TRY(prorate_value(how, part, measure, clock->zone, dec_from_int(1), &part_of_turn, work->err));
     charge.net = charge.list = charge.amount;
     struct trace trace = {.row = NONE,
                           .charge = work->charge_count,

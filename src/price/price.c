@@ -841,22 +841,17 @@ static void push_rows(struct work *work)
 
 struct member_spans pricing_members(const struct pricing *pricing, uint32_t account)
 {
-    uint32_t low = 0, high = pricing->member_count;
+    const struct member_span *members = pricing->members;
     if (account == NONE) {
-        return (struct member_spans){pricing->members, high};
+        return (struct member_spans){members, pricing->member_count};
     }
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (pricing->members[middle].account < account) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    const uint32_t first = sort_first(members, pricing->member_count, sizeof *members,
+                                      offsetof(struct member_span, account), account);
+    uint32_t end = first;
+    while (end < pricing->member_count && members[end].account == account) {
+        end++;
     }
-    while (high < pricing->member_count && pricing->members[high].account == account) {
-        high++;
-    }
-    return (struct member_spans){pricing->members + low, high - low};
+    return (struct member_spans){members + first, end - first};
 }
 
 struct period pricing_turn(const struct pricing *pricing, instant at)

@@ -179,11 +179,10 @@ static struct parts find_parts(struct work *work, const struct step *step,
 /* ---- the limit --------------------------------------------------------------------------------
  */
 
-enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
-                          int digits, enum rounding mode, const struct charge *charge,
-                          struct period turn, struct dec *value)
+enum status step_prorated(struct work *work, const struct step *step, struct proration how,
+                          const struct charge *charge, struct period turn, struct dec *value)
 {
-    if (prorate == PRORATE_NONE) {
+    if (how.rule == PRORATE_NONE) {
         return OK;
     }
     struct period stretch = find_stretch(work, step, charge, turn);
@@ -203,8 +202,8 @@ enum status step_prorated(struct work *work, const struct step *step, enum prora
         whole = clock_turn(&billing.clock, turn.from);
         zone = billing.clock.zone;
     }
-    return prorate_parts(prorate, digits, mode, parts.items, parts.count, turn, whole, zone, *value,
-                         value, work->err);
+    return prorate_parts(how, parts.items, parts.count, turn, whole, zone, *value, value,
+                         work->err);
 }
 
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
@@ -213,7 +212,8 @@ enum status step_restarted(struct work *work, const struct step *step, const str
     if (!step->on_change_restart || step->clock == CLOCK_ROW || step->clock == CLOCK_ALWAYS) {
         return OK;
     }
+    static const struct proration by_second = {PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN};
     struct period version = {charge->price->from, charge->price->to};
-    return prorate_value(PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN,
-                         period_intersect(version, turn), turn, NULL, *limit, limit, work->err);
+    return prorate_value(by_second, period_intersect(version, turn), turn, NULL, *limit, limit,
+                         work->err);
 }

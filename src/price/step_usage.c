@@ -107,17 +107,15 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
     *values = (struct allowance_values){DEC_ZERO, DEC_ZERO};
     if (allowance->has_quantity) {
         TRY(number_value(work, &allowance->quantity, charge, turn, &values->quantity));
-        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode,
-                          charge, turn, &values->quantity));
-        if (allowance->prorate == PRORATE_NONE) {
+        TRY(step_prorated(work, step, allowance->proration, charge, turn, &values->quantity));
+        if (allowance->proration.rule == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->quantity));
         }
     }
     if (allowance->has_events) {
         TRY(number_value(work, &allowance->events, charge, turn, &values->events));
-        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode,
-                          charge, turn, &values->events));
-        if (allowance->prorate == PRORATE_NONE) {
+        TRY(step_prorated(work, step, allowance->proration, charge, turn, &values->events));
+        if (allowance->proration.rule == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->events));
         }
     }

@@ -144,16 +144,8 @@ static int compare_owners(const void *a, const void *b)
 
 uint32_t owners_find(const struct owners *owners, uint32_t index)
 {
-    uint32_t low = 0, high = owners->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (owners->items[middle].index < index) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return sort_first(owners->items, owners->count, sizeof *owners->items,
+                      offsetof(struct owner, index), index);
 }
 
 /* NULL: it is none of them. */
@@ -379,7 +371,7 @@ void bases_begin(struct bases *bases, struct work *work)
     }
 }
 
-bool term_applies(const struct term *term, const struct base *base)
+static bool term_applies(const struct term *term, const struct base *base)
 {
     return term->level == LEVEL_CATALOG ||
            (term->level == LEVEL_PLAN ? base->plan == term->plan

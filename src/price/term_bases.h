@@ -66,7 +66,6 @@ void bases_open(struct bases *bases, const struct term *term);
  * be the first that another owner has. */
 void bases_add(struct bases *bases, const struct term *term, uint32_t first);
 
-bool term_applies(const struct term *term, const struct base *base);
 /* The bases of any term, in no stated order; NONE: there is none more. */
 uint32_t bases_first(const struct bases *bases, const struct term *term);
 uint32_t bases_next(const struct bases *bases, const struct term *term, uint32_t index);

@@ -398,16 +398,8 @@ static void sort_openings(struct run *run)
 /* The first opening state of a node or behind it. */
 static uint32_t find_opened(const struct run *run, uint32_t node)
 {
-    uint32_t low = 0, high = run->work->pricing->opening_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (run->openings[middle].node < node) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return sort_first(run->openings, run->work->pricing->opening_count, sizeof *run->openings,
+                      offsetof(struct opened, node), node);
 }
 
 /* Opening states that nothing entered: split by values that no row of this bill has. */

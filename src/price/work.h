@@ -325,9 +325,8 @@ uint32_t step_scope_account(const struct work *work, const struct step *step,
                             const struct charge *charge);
 /* A limit, by the part of the turn in which its bucket's account and price hold, or its term; the
  * contract, too, when the bucket is the contract's own. */
-enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
-                          int digits, enum rounding mode, const struct charge *charge,
-                          struct period turn, struct dec *value);
+enum status step_prorated(struct work *work, const struct step *step, struct proration how,
+                          const struct charge *charge, struct period turn, struct dec *value);
 /* A limit of a version that begins its buckets anew: by the part of the turn that the version has
  * (doc/pricing.md, Versions). */
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,

@@ -1,5 +1,5 @@
-/* fuzz_csv.c - a header and rows: a row quoted field by field means what it means without quotes, and what is accepted has a
- * canonical form that is a JSON event of the same fingerprint.
+/* fuzz_csv.c - a header and rows: a row quoted field by field means what it means without quotes,
+ * and what is accepted has a canonical form that is a JSON event of the same fingerprint.
  *
  * The first line of the input is the header.  A column named quantity is a number.
  */
@@ -43,8 +43,8 @@ static struct text quote_fields(struct arena *arena, struct text row, char separ
     return buffer_text(&out);
 }
 
-static void check_row(struct decoder *decoder, struct arena *arena,
-                      const struct csv_header *header, struct text row, char separator)
+static void check_row(struct decoder *decoder, struct arena *arena, const struct csv_header *header,
+                      struct text row, char separator)
 {
     struct outcome outcome;
     struct sink sink = outcome_start(&outcome, arena, row);
@@ -72,8 +72,7 @@ static void check_row(struct decoder *decoder, struct arena *arena,
     struct outcome other;
     sink = outcome_start(&other, arena, quoted);
     decode_csv_row(decoder, header, quoted, &sink);
-    if (other.event_count != outcome.event_count ||
-        other.last_refusal != outcome.last_refusal) {
+    if (other.event_count != outcome.event_count || other.last_refusal != outcome.last_refusal) {
         stop("quotes change what a row is");
     }
     if (other.event_count == 1 && other.prints[0] != outcome.prints[0]) {
@@ -84,8 +83,7 @@ static void check_row(struct decoder *decoder, struct arena *arena,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     static const char SEPARATORS[] = {',', ';', '\t'};
-    static const struct csv_column QUANTITY = {
-        {"quantity", 8}, {"data.quantity", 13}, true};
+    static const struct csv_column QUANTITY = {{"quantity", 8}, {"data.quantity", 13}, true};
     static const struct csv_constant SOURCE = {{"source", 6}, {"billing-export", 14}};
     for (int form = 0; form < 12; form++) {
         struct arena own, scratch;

@@ -67,16 +67,21 @@ static inline void outcome_event(void *context, const struct event *event, size_
         outcome_number(outcome, member->path);
         outcome_number(outcome, member->kind);
         switch (member->kind) { /* what is of another kind is anything */
-        case MEMBER_TEXT: outcome_text(outcome, member->text); break;
+        case MEMBER_TEXT:
+            outcome_text(outcome, member->text);
+            break;
         case MEMBER_NUMBER:
             outcome_number(outcome, (uint64_t)member->number.mantissa);
             outcome_number(outcome, (uint64_t)(member->number.mantissa >> 64));
             outcome_number(outcome, (uint64_t)member->number.scale);
             break;
-        case MEMBER_BOOL: outcome_number(outcome, member->truth); break;
+        case MEMBER_BOOL:
+            outcome_number(outcome, member->truth);
+            break;
         case MEMBER_NULL:
         case MEMBER_EMPTY_OBJECT:
-        case MEMBER_EMPTY_ARRAY: break;
+        case MEMBER_EMPTY_ARRAY:
+            break;
         }
     }
     for (uint32_t i = 0; i < event->holder_count; i++) {
@@ -150,8 +155,8 @@ static inline bool outcome_compare_json(struct decoder *decoder, struct arena *a
             outcome_compare_next(decoder, arena, NULL, line, first_of_file, outcome));
 }
 
-/* The canonical form of the event's record is a record of the same content, and its own canonical form.
- * NULL, or what is wrong.  *canonical is the form. */
+/* The canonical form of the event's record is a record of the same content, and its own canonical
+ * form. NULL, or what is wrong.  *canonical is the form. */
 static inline const char *outcome_check_canonical(struct decoder *decoder, struct arena *arena,
                                                   const struct outcome *outcome, size_t event,
                                                   const struct csv_header *header,

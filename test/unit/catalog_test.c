@@ -19,130 +19,11 @@
 #include "catalog/accounts.h"
 #include "decode/event.h"
 #include "price/price.h"
+#include "catalogs.h"
 
 #include <cmocka.h>
 
-#define FOLDER FARTHING_SOURCE_DIR "/test/table/catalog"
 enum { FILES_MAX = 8 };
-
-/* ---- helpers ---- */
-
-static struct text read_file(struct arena *arena, const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return (struct text){NULL, 0};
-    }
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    char *bytes = arena_alloc(arena, size + 1);
-    assert_int_equal(fread(bytes, 1, size, file), size);
-    fclose(file);
-    return (struct text){bytes, size};
-}
-
-static bool find_zone(void *context, struct text name, struct text *bytes)
-{
-    *bytes =
-        read_file(context, text_format(context, "/usr/share/zoneinfo/%.*s", TEXT_ARG(name)).at);
-    return bytes->size > 4 && memcmp(bytes->at, "TZif", 4) == 0;
-}
-
-struct loaded {
-    enum status status;
-    const struct catalog *catalog;
-    struct complaints complaints;
-    struct error err;
-};
-
-/* A table's file: of the folder of catalogs, or, in a test that sets it, these bytes. */
-static const char *table_bytes;
-static size_t table_size;
-static bool find_table(void *context, struct text path, struct text *bytes, struct text *reason)
-{
-    struct arena *arena = context;
-    *reason = TEXT("no such file");
-    *bytes = (struct text){table_bytes, table_size};
-    if (table_bytes == NULL) {
-        *bytes = read_file(arena, text_format(arena, FOLDER "/%.*s", TEXT_ARG(path)).at);
-    }
-    return bytes->at != NULL;
-}
-
-static struct loaded load_files(struct arena *arena, const struct catalog_file *files,
-                                uint32_t count)
-{
-    struct table_source *tables = arena_alloc(arena, sizeof *tables);
-    *tables = (struct table_source){arena, find_table};
-    struct zone_source *zones = arena_alloc(arena, sizeof *zones);
-    *zones = (struct zone_source){arena, find_zone};
-    struct catalog_input *input = arena_calloc(arena, 1, sizeof *input);
-    input->files = files;
-    input->file_count = count;
-    input->zones = zones;
-    input->tables = tables;
-    struct loaded loaded = {0};
-    loaded.status =
-        catalog_load(arena, input, NULL, &loaded.catalog, &loaded.complaints, &loaded.err);
-    return loaded;
-}
-
-static struct loaded load_text(struct arena *arena, struct text yaml)
-{
-    struct catalog_file *file = arena_calloc(arena, 1, sizeof *file);
-    *file = (struct catalog_file){TEXT("c.yaml"), yaml};
-    return load_files(arena, file, 1);
-}
-
-static struct loaded load_string(struct arena *arena, const char *yaml)
-{
-    return load_text(arena, text_of(yaml));
-}
-
-static const struct complaint *first_error(const struct loaded *loaded)
-{
-    for (uint32_t i = 0; i < loaded->complaints.count; i++) {
-        if (!loaded->complaints.items[i].is_warning) {
-            return &loaded->complaints.items[i];
-        }
-    }
-    return NULL;
-}
-
-static void print_complaints(const struct loaded *loaded, struct buffer *out)
-{
-    for (uint32_t i = 0; i < loaded->complaints.count; i++) {
-        const struct complaint *c = &loaded->complaints.items[i];
-        buffer_format(out, "%.*s:%u:%u: %s %s: %s\n", TEXT_ARG(c->place.file), c->place.line,
-                      c->place.column, c->is_warning ? "warning" : "error", c->code, c->message);
-        if (c->hint[0] != '\0') {
-            buffer_format(out, "    %s\n", c->hint);
-        }
-    }
-}
-
-static void assert_loads(const struct loaded *loaded)
-{
-    if (loaded->status != OK) {
-        fail_msg("%s (%s)", loaded->err.message, loaded->err.hint);
-    }
-    assert_non_null(loaded->catalog);
-}
-
-static struct arena test_arena;
-static int start(void **state)
-{
-    (void)state;
-    arena_init(&test_arena, NULL, 0);
-    return 0;
-}
-static int stop(void **state)
-{
-    (void)state;
-    arena_release(&test_arena);
-    return 0;
-}
 
 /* ---- the table: every complaint, at its place ---- */
 
@@ -281,8 +162,6 @@ static void assert_code(struct text yaml, const char *code)
     }
 }
 
-#define HEAD "catalog: a\ncurrency: USD\n"
-
 static void test_limits(void **state)
 {
     (void)state;
@@ -313,6 +192,30 @@ static void test_limits(void **state)
                 "BAD_NAME");
     assert_code(repeat(a, HEAD "prices: [{sku: a, steps: [{rate: '1", "+1", 3000, "'}]}]"),
                 "EXPRESSION_LIMIT");
+    /* A list that is too long is never as good as none: it would reset nothing, or by no order. */
+    const char *credit = HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\nterms: [{credit: {grants: "
+                              "[{id: g, amount: 5}], ";
+    const char *resets = text_format(a, "%sresets: [", credit).at;
+    assert_code(repeat(a, resets, "2026-01-01T00:00:00Z,", 1000, "]}}]"), NULL);
+    assert_code(repeat(a, resets, "2026-01-01T00:00:00Z,", 1001, "]}}]"), "LIMIT");
+    const char *order = text_format(a, "%sorder: [", credit).at;
+    assert_code(repeat(a, order, "to,", 8, "]}}]"), NULL);
+    assert_code(repeat(a, order, "to,", 9, "]}}]"), "LIMIT");
+    /* What expressions ask of commitments leaves room for what is always asked: see catalog.h. */
+    const char *offering = HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\n"
+                                "commitments: {o: {capacity: 1, eligible: '";
+    assert_code(repeat(a, offering, "commitment.a# == 1 || ", 97, "true'}}"), NULL);
+    assert_code(repeat(a, offering, "commitment.a# == 1 || ", 98, "true'}}"), "EXPRESSION_LIMIT");
+    /* Each kind of names has numbers of its own: one more would be taken for another kind's. */
+    const char *calendars = HEAD "calendars:\n", *one = "  c#: {hours: ['mon 07:00-20:00']}\n";
+    assert_code(repeat(a, calendars, one, 1000, price), NULL);
+    assert_code(repeat(a, calendars, one, 1001, price), "LIMIT");
+    const char *taxed = HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\naccounts: [{id: x, tax: {";
+    assert_code(repeat(a, taxed, "t#: 1, ", 800, "}}]"), NULL);
+    assert_code(repeat(a, taxed, "t#: 1, ", 801, "}}]"), "LIMIT");
+    const char *holder = HEAD "meters: {a: {dimensions: {";
+    const char *rest = text_format(a, "}}}\n%s", price).at;
+    assert_code(repeat(a, holder, "d#: data.d#, ", 1001, rest), "LIMIT");
     /* Prices of one SKU that time does not tell apart: refused before the pairs are too many. */
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
                        "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 9'000, ""),
@@ -320,6 +223,20 @@ static void test_limits(void **state)
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
                        "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 5'000, ""),
                 NULL);
+    enum { PARTS = 14, OF_A_PART = 4'682 }; /* 65,548 meters, 13 more than there may be */
+    struct catalog_file parts[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+        const char *meter = text_format(a, " %c#: {value: data.n}\n", 'a' + i).at;
+        const char *head = i == 0 ? HEAD "meters:\n" : "meters:\n";
+        parts[i].name = text_format(a, "%d.yaml", i);
+        parts[i].bytes = repeat(a, head, meter, OF_A_PART - (i == 0 ? 13 : 0), "");
+    }
+    struct loaded most = load_files(a, parts, PARTS);
+    assert_loads(&most);
+    parts[0].bytes = repeat(a, HEAD "meters:\n", " a#: {value: data.n}\n", OF_A_PART - 12, "");
+    most = load_files(a, parts, PARTS);
+    assert_non_null(first_error(&most));
+    assert_string_equal(first_error(&most)->message, "more than 65535 meters");
     /* Complaints are kept up to a number, and counted beyond. */
     struct loaded loaded = load_text(a, repeat(a, HEAD "prices:\n", "- {sku: a#}\n", 20'000, ""));
     assert_int_equal(loaded.complaints.count, 1000);
@@ -327,13 +244,6 @@ static void test_limits(void **state)
 }
 
 /* ---- a good catalog, field by field ---- */
-
-static uint32_t sku_index(const struct catalog *catalog, const char *name)
-{
-    uint32_t index = map_find(&catalog->sku_by_name, text_of(name));
-    assert_true(index != MAP_NONE);
-    return index;
-}
 
 static const struct price *price_named(const struct catalog *catalog, const char *name)
 {
@@ -345,8 +255,6 @@ static const struct price *price_named(const struct catalog *catalog, const char
     fail_msg("no price %s", name);
     return NULL;
 }
-
-#define ASSERT_TEXT(text, string) assert_true(text_equal((text), text_of(string)))
 
 static void assert_dec(struct dec value, const char *expected)
 {
@@ -456,7 +364,7 @@ static void check_prices(const struct catalog *catalog)
     const struct price *seats = price_named(catalog, "seats-pro");
     assert_true(seats->is_fixed);
     assert_int_equal(seats->steps[0].fixed.when, FIXED_IN_ADVANCE);
-    assert_int_equal(seats->steps[0].fixed.prorate, PRORATE_DAY);
+    assert_int_equal(seats->steps[0].fixed.proration.rule, PRORATE_DAY);
     assert_true(expr_uses(seats->steps[0].fixed.quantity.expr, NAME_PARAMETER));
     for (uint32_t i = 0; i < catalog->public_prices.count; i++) {
         assert_true(&catalog->prices[catalog->public_prices.prices[i]] != seats);
@@ -532,8 +440,8 @@ static void test_defaults(void **state)
         const struct step *steps = loaded.catalog->prices[0].steps;
         assert_int_equal(steps[0].tier.at_zero_charge, rows[i].at_zero);
         assert_int_equal(steps[0].tier.past_last, rows[i].past_last);
-        assert_int_equal(steps[1].bound.digits, rows[i].digits);
-        assert_int_equal(steps[1].bound.mode, rows[i].mode);
+        assert_int_equal(steps[1].bound.proration.digits, rows[i].digits);
+        assert_int_equal(steps[1].bound.proration.mode, rows[i].mode);
         assert_int_equal(steps[2].round.at, rows[i].at);
         assert_int_equal(loaded.catalog->rounding.digits, rows[i].line_digits);
     }
@@ -661,7 +569,7 @@ static void test_accounts(void **state)
 {
     (void)state;
     struct catalog_file file = {TEXT("full.yaml"), read_file(&test_arena, FOLDER "/full.yaml")};
-    struct zone_source zones = {&test_arena, find_zone};
+    struct zone_source zones = {&test_arena, machine_zone};
     struct catalog_input input = {.files = &file, .file_count = 1, .zones = &zones};
     struct accounts_builder *builder = accounts_builder_new(&test_arena, &test_arena, &input);
     struct loaded loaded = {0};
@@ -932,14 +840,6 @@ static void test_planted(void **state)
 /* ---- damage: whatever is left of a catalog, loading ends, and complaints stay inside the file
  * ---- */
 
-static uint64_t next_random(uint64_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed;
-}
-
 static void check_places(const struct loaded *loaded, struct text yaml)
 {
     uint32_t lines = 1;
@@ -1020,323 +920,6 @@ static void test_memory(void **state)
         arena_release(&arena);
         assert_true(limit < 1 << 26);
     }
-}
-
-/* ---- selection, against a rule written out here ---- */
-
-struct made {      /* a price as the generator meant it */
-    int level;     /* 1 contract, 2 plan, 3 catalog */
-    int sku;       /* -1: `*` */
-    int values[2]; /* of two dimensions; -1: any */
-    int from, to;  /* days */
-    char name[16];
-};
-enum { SKUS = 4, VALUES = 3, DAYS = 40, MADE_MAX = 60 };
-
-static bool may_meet(const struct made *a, const struct made *b)
-{
-    int count_a = (a->values[0] >= 0) + (a->values[1] >= 0);
-    int count_b = (b->values[0] >= 0) + (b->values[1] >= 0);
-    if (a->level != b->level || a->sku != b->sku || count_a != count_b || a->to <= b->from ||
-        b->to <= a->from) {
-        return false;
-    }
-    for (int d = 0; d < 2; d++) {
-        if (a->values[d] >= 0 && b->values[d] >= 0 && a->values[d] != b->values[d]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void write_made(struct buffer *out, const struct made *made, int count, int level,
-                       const char *indent)
-{
-    for (int i = 0; i < count; i++) {
-        const struct made *m = &made[i];
-        if (m->level != level) {
-            continue;
-        }
-        buffer_format(out, "%s- {name: %s, sku: ", indent, m->name);
-        if (m->sku < 0) {
-            buffer_add_text(out, TEXT("'*'"));
-        } else {
-            buffer_format(out, "s%d", m->sku);
-        }
-        buffer_format(out, ", from: 2026-%02d-%02d, to: 2026-%02d-%02d, where: {", 1 + m->from / 28,
-                      1 + m->from % 28, 1 + m->to / 28, 1 + m->to % 28);
-        for (int d = 0, n = 0; d < 2; d++) {
-            if (m->values[d] >= 0) {
-                buffer_format(out, "%sd%d: v%d", n++ == 0 ? "" : ", ", d, m->values[d]);
-            }
-        }
-        buffer_add_text(out, TEXT("}, steps: [{rate: 1}]}\n"));
-    }
-}
-
-/* Level before level, named before `*`, more values before fewer. */
-static const struct made *choose(const struct made *made, int count, int sku, const int *values,
-                                 int day)
-{
-    const struct made *best = NULL;
-    int best_score = -1;
-    for (int i = 0; i < count; i++) {
-        const struct made *m = &made[i];
-        bool matches = (m->sku < 0 || m->sku == sku) && m->from <= day && day < m->to;
-        int score = (3 - m->level) * 100 + (m->sku >= 0) * 10;
-        for (int d = 0; d < 2; d++) {
-            matches = matches && (m->values[d] < 0 || m->values[d] == values[d]);
-            score += m->values[d] >= 0;
-        }
-        if (matches && score > best_score) {
-            best = m;
-            best_score = score;
-        }
-    }
-    return best;
-}
-
-/* Each price stands once for each SKU that it names, and nothing else does. */
-static void check_index(const struct catalog *catalog, const struct price_set *set)
-{
-    uint32_t found = 0;
-    for (uint32_t sku = 0; sku <= catalog->sku_count; sku++) {
-        bool is_any = sku == catalog->sku_count;
-        struct price_range range = price_set_find(set, is_any ? NONE : sku);
-        uint32_t expected = 0;
-        for (uint32_t i = 0; i < set->count; i++) {
-            const struct price *price = &set->base[set->prices[i]];
-            expected +=
-                is_any ? price->skus == NULL : price->skus != NULL && price_has_sku(price, sku);
-        }
-        assert_int_equal(range.count, expected);
-        for (uint32_t i = 0; i < range.count; i++) {
-            const struct price *price = &set->base[range.prices[i]];
-            assert_true(is_any ? price->skus == NULL
-                               : price->skus != NULL && price_has_sku(price, sku));
-            assert_true(i == 0 ||
-                        price->selector_count <= set->base[range.prices[i - 1]].selector_count);
-        }
-        found += range.count;
-    }
-    assert_int_equal(set->by_sku_count, found);
-}
-
-/* Of each SKU the dates of all prices that may be its own, but for those of contracts, ascending.
- */
-static void check_sku_edges(const struct catalog *catalog)
-{
-    instant *dates = malloc((2 * (size_t)catalog->price_count + 1) * sizeof *dates);
-    assert_non_null(dates);
-    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
-        uint32_t first = catalog->sku_edge_first[sku], count = 0;
-        for (uint32_t p = 0; p < catalog->price_count; p++) {
-            const struct price *price = &catalog->prices[p];
-            if (price->owner > catalog->plan_count || !price_has_sku(price, sku)) {
-                continue;
-            }
-            if (price->from != INSTANT_MIN) {
-                dates[count++] = price->from;
-            }
-            if (price->to != INSTANT_MAX) {
-                dates[count++] = price->to;
-            }
-        }
-        instants_sort(dates, count);
-        assert_int_equal(first + count, catalog->sku_edge_first[sku + 1]);
-        for (uint32_t i = 0; i < count; i++) {
-            assert_true(catalog->sku_edges[first + i] == dates[i]);
-        }
-    }
-    free(dates);
-}
-
-static void test_selection(void **state)
-{
-    (void)state;
-    uint64_t seed = 77;
-    int asked = 0, found = 0, ambiguous = 0;
-    for (int round = 0; round < 200; round++) {
-        struct arena_mark mark = arena_mark(&test_arena);
-        struct made made[MADE_MAX];
-        int wanted = (int)(next_random(&seed) % MADE_MAX) + 1, count = 0;
-        bool meets = false;
-        for (int i = 0; i < wanted; i++) {
-            struct made m = {.level = (int)(next_random(&seed) % 3) + 1,
-                             .sku = (int)(next_random(&seed) % (SKUS + 1)) - 1};
-            m.from = (int)(next_random(&seed) % DAYS);
-            m.to = m.from + 1 + (int)(next_random(&seed) % DAYS);
-            for (int d = 0; d < 2; d++) {
-                m.values[d] = (int)(next_random(&seed) % (VALUES + 2)) - 2;
-                m.values[d] = m.values[d] < 0 ? -1 : m.values[d];
-            }
-            snprintf(m.name, sizeof m.name, "p%d", i);
-            bool clash = false;
-            for (int k = 0; k < count; k++) {
-                clash = clash || may_meet(&m, &made[k]);
-            }
-            if (clash && round % 4 != 0) { /* one round in four keeps them: it must not load */
-                continue;
-            }
-            meets = meets || clash;
-            made[count++] = m;
-        }
-        struct buffer out;
-        buffer_init(&out, &test_arena, 8192);
-        buffer_format(
-            &out,
-            HEAD "meters: {m: {sku: '\"s\" + data.n', dimensions: {d0: data.d0, d1: data.d1}}}\n"
-                 "prices:\n- {sku: [s0, s1, s2, s3], name: never, from: 2027-01-01, steps: [{rate: "
-                 "1}]}\n");
-        write_made(&out, made, count, 3, "");
-        buffer_format(&out, "plans:\n  p:\n    prices:\n");
-        write_made(&out, made, count, 2, "    ");
-        buffer_format(&out, "contracts:\n- buyer: b\n  plan: p\n  prices:\n");
-        write_made(&out, made, count, 1, "  ");
-        struct text yaml = buffer_text(&out);
-        /* An empty list is written as nothing at all, which no place wants. */
-        const char *plan_empty = memmem(yaml.at, yaml.size, "prices:\ncontracts", 17);
-        bool contract_empty = memcmp(yaml.at + yaml.size - 8, "prices:\n", 8) == 0;
-        if (plan_empty != NULL || contract_empty) {
-            arena_rewind(&test_arena, mark);
-            continue;
-        }
-        struct loaded loaded = load_text(&test_arena, yaml);
-        if (meets) {
-            assert_int_equal(loaded.status, ERR_INPUT);
-            assert_string_equal(first_error(&loaded)->code, "PRICE_AMBIGUOUS");
-            ambiguous++;
-            arena_rewind(&test_arena, mark);
-            continue;
-        }
-        assert_loads(&loaded);
-        check_index(loaded.catalog, &loaded.catalog->public_prices);
-        check_index(loaded.catalog, &loaded.catalog->plans[0].prices);
-        check_index(loaded.catalog, &loaded.catalog->contracts[0].prices);
-        check_sku_edges(loaded.catalog);
-        for (int q = 0; q < 300; q++) {
-            int sku = (int)(next_random(&seed) % SKUS),
-                day = (int)(next_random(&seed) % (2 * DAYS));
-            int values[2] = {(int)(next_random(&seed) % (VALUES + 1)),
-                             (int)(next_random(&seed) % (VALUES + 1))};
-            char date[16], texts[2][4], name[4];
-            snprintf(date, sizeof date, "2026-%02d-%02d", 1 + day / 28, 1 + day % 28);
-            snprintf(name, sizeof name, "s%d", sku);
-            struct text dims[2];
-            for (int d = 0; d < 2; d++) {
-                snprintf(texts[d], sizeof texts[d], "v%d", values[d]);
-                dims[d] = text_of(texts[d]);
-            }
-            instant at;
-            assert_int_equal(time_parse_date(text_of(date), NULL, &at), TIME_OK);
-            int level = 0;
-            struct dimension_values of = {NULL, dims};
-            const struct price *price =
-                catalog_price(loaded.catalog, NULL, &loaded.catalog->contracts[0], NONE,
-                              sku_index(loaded.catalog, name), &of, at, &level);
-            const struct made *expected = choose(made, count, sku, values, day);
-            assert_true((price == NULL) == (expected == NULL));
-            if (price != NULL) {
-                ASSERT_TEXT(price->name, expected->name);
-                assert_int_equal(level, expected->level);
-                found++;
-            }
-            asked++;
-        }
-        arena_rewind(&test_arena, mark);
-    }
-    print_message("%d rows asked, %d have a price, %d ambiguous catalogs refused\n", asked, found,
-                  ambiguous);
-    assert_true(asked > 20'000 && found > asked / 4 && ambiguous > 20);
-}
-
-/* A clock of each step that counts for another one, and that of the steps themselves, which is one
- * for all; prices that count for several have the same ones. */
-static void test_slot_clocks(void **state)
-{
-    (void)state;
-    struct loaded loaded =
-        load_string(&test_arena, HEAD
-                    "meters: {m: {sku: data.sku}}\n"
-                    "prices:\n"
-                    "- {sku: a, steps: [{rate: 1}]}\n"
-                    "- {sku: b, steps: [{allowance: {quantity: 'usage(\"m\") / 2', clock: month}}, "
-                    "{rate: 1}]}\n"
-                    "- {sku: c, steps: [{allowance: {quantity: 'usage(\"m\") / 3', clock: month}}, "
-                    "{rate: 1}]}\n"
-                    "- {sku: d, steps: [{allowance: {quantity: 'usage(\"m\") / 4', clock: day}}, "
-                    "{rate: 1}]}\n");
-    assert_loads(&loaded);
-    const struct catalog *catalog = loaded.catalog;
-    assert_int_equal(catalog->tally_count, 3);
-    assert_int_equal(catalog->slot_clock_count, 3 + 2); /* month, day */
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        for (uint32_t k = 0; k < i; k++) {
-            const struct slot_clock *a = &catalog->slot_clocks[i], *b = &catalog->slot_clocks[k];
-            assert_true(a->tally != b->tally || a->clock.every != b->clock.every);
-        }
-    }
-    assert_int_equal(catalog->prices[0].clock_count, 3);
-    for (uint32_t p = 1; p < catalog->price_count; p++) {
-        assert_int_equal(catalog->prices[p].clock_count, 3 + 1);
-    }
-}
-
-/* A stretch is as long as nothing changes, and no longer: held against minute by minute. */
-static void test_stretches(void **state)
-{
-    (void)state;
-    struct loaded loaded = load_string(
-        &test_arena,
-        HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\n"
-             "calendars:\n"
-             "  peak: {zone: Europe/Berlin, hours: ['mon-fri 07:00-20:00'], except: [2026-03-30]}\n"
-             "  night: {zone: Europe/Berlin, hours: ['22:00-02:30', 'sun 02:45-03:15']}\n"
-             "  always: {zone: Asia/Kolkata, hours: ['00:00-24:00']}\n");
-    assert_loads(&loaded);
-    const struct catalog *catalog = loaded.catalog;
-    const instant minute = 60 * NS_PER_SECOND;
-    instant start;
-    assert_int_equal(time_parse_date(TEXT("2026-03-20"), NULL, &start), TIME_OK);
-    uint64_t seed = 18;
-    for (int round = 0; round < 600; round++) {
-        const struct calendar *calendar = &catalog->calendars[round % 3];
-        instant from = start + (instant)(next_random(&seed) % (10 * 24 * 60)) * minute;
-        instant to = from + (1 + (instant)(next_random(&seed) % (10 * 24 * 60))) * minute;
-        instant at = from + (instant)(next_random(&seed) % (uint64_t)(to - from));
-        struct period found = calendar_stretch(calendar, at, (struct period){from, to});
-        bool holds = calendar_has(calendar, at);
-        instant first = at - at % minute, end = first + minute;
-        while (first > from && calendar_has(calendar, first - minute) == holds) {
-            first -= minute;
-        }
-        while (end < to && calendar_has(calendar, end) == holds) {
-            end += minute;
-        }
-        assert_true(found.from == first && found.to == end);
-    }
-}
-
-static void test_edges(void **state)
-{
-    (void)state;
-    struct loaded loaded = load_string(
-        &test_arena, HEAD "prices:\n- {sku: a, to: 2026-02-01, steps: [{rate: 1}]}\n"
-                          "- {sku: a, from: 2026-02-01, to: 2026-03-01, steps: [{rate: 1}]}\n"
-                          "- {sku: b, from: 2026-02-15T12:30:00Z, steps: [{rate: 1}]}\n");
-    assert_loads(&loaded);
-    const struct catalog *catalog = loaded.catalog;
-    assert_int_equal(catalog->edge_count, 3);
-    instant february, noon, march;
-    assert_int_equal(time_parse_date(TEXT("2026-02-01"), NULL, &february), TIME_OK);
-    assert_int_equal(time_parse_date(TEXT("2026-02-15T12:30:00Z"), NULL, &noon), TIME_OK);
-    assert_int_equal(time_parse_date(TEXT("2026-03-01"), NULL, &march), TIME_OK);
-    assert_int_equal(catalog_edge_before(catalog, february - 1), INSTANT_MIN);
-    assert_int_equal(catalog_edge_after(catalog, february - 1), february);
-    assert_int_equal(catalog_edge_before(catalog, february), february);
-    assert_int_equal(catalog_edge_after(catalog, february), noon);
-    assert_int_equal(catalog_edge_before(catalog, march - 1), noon);
-    assert_int_equal(catalog_edge_after(catalog, march), INSTANT_MAX);
 }
 
 /* ---- the manual and the schema ---- */
@@ -1426,28 +1009,24 @@ static void test_schema(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_table, start, stop),
-        cmocka_unit_test_setup_teardown(test_limits, start, stop),
-        cmocka_unit_test_setup_teardown(test_full, start, stop),
-        cmocka_unit_test_setup_teardown(test_members, start, stop),
-        cmocka_unit_test_setup_teardown(test_defaults, start, stop),
-        cmocka_unit_test_setup_teardown(test_case_input, start, stop),
-        cmocka_unit_test_setup_teardown(test_table_files, start, stop),
-        cmocka_unit_test_setup_teardown(test_table_file_limits, start, stop),
-        cmocka_unit_test_setup_teardown(test_accounts, start, stop),
-        cmocka_unit_test_setup_teardown(test_texts, start, stop),
-        cmocka_unit_test_setup_teardown(test_kinds, start, stop),
-        cmocka_unit_test_setup_teardown(test_digest, start, stop),
-        cmocka_unit_test_setup_teardown(test_planted, start, stop),
-        cmocka_unit_test_setup_teardown(test_damage, start, stop),
-        cmocka_unit_test_setup_teardown(test_memory, start, stop),
-        cmocka_unit_test_setup_teardown(test_selection, start, stop),
-        cmocka_unit_test_setup_teardown(test_slot_clocks, start, stop),
-        cmocka_unit_test_setup_teardown(test_stretches, start, stop),
-        cmocka_unit_test_setup_teardown(test_edges, start, stop),
-        cmocka_unit_test_setup_teardown(test_codes, start, stop),
-        cmocka_unit_test_setup_teardown(test_pages, start, stop),
-        cmocka_unit_test_setup_teardown(test_schema, start, stop),
+        cmocka_unit_test_setup_teardown(test_table, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_limits, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_full, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_members, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_defaults, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_case_input, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_table_files, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_table_file_limits, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_accounts, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_texts, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_kinds, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_digest, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_planted, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_damage, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_memory, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_codes, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_pages, catalogs_start, catalogs_stop),
+        cmocka_unit_test_setup_teardown(test_schema, catalogs_start, catalogs_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
-/* decode_test.c - bytes to events: tables of lines (decode.tbl, json.tbl) and rows (csv.tbl), the seeded mutation of usual
- * records, and the promises of the header that no table can show.
+/* decode_test.c - bytes to events: tables of lines (decode.tbl, json.tbl) and rows (csv.tbl), the
+ * seeded mutation of usual records, and the promises of the header that no table can show.
  *
- * Each line of JSON is read by both paths, which must say the same.  FARTHING_SEED chooses the mutations, FARTHING_CASES
- * how many there are.
+ * Each line of JSON is read by both paths, which must say the same.  FARTHING_SEED chooses the
+ * mutations, FARTHING_CASES how many there are.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -126,7 +126,7 @@ static void say_event(void *context, const struct event *, size_t, struct text r
     if (say->event_count > 100) {
         return;
     }
-    /* The call is within the sink's own: a decoder has one record at a time, so this needs another. */
+    /* The call is within the sink's own: a decoder has one record at a time. */
     struct arena mine;
     arena_init(&mine, NULL, 0);
     struct decoder *other = decoder_new(&mine);
@@ -136,8 +136,7 @@ static void say_event(void *context, const struct event *, size_t, struct text r
     assert_int_equal(decode_canonical(other, record, say->header, &form, &err), OK);
     struct text text = buffer_text(&form);
     size_t rest = sizeof CANONICAL_REST - 1;
-    if (text.size > rest + 8 &&
-        memcmp(text.at + text.size - rest, CANONICAL_REST, rest) == 0) {
+    if (text.size > rest + 8 && memcmp(text.at + text.size - rest, CANONICAL_REST, rest) == 0) {
         buffer_format(&say->out, "data ");
         buffer_add(&say->out, text.at + 8, text.size - rest - 8);
     } else {
@@ -167,17 +166,16 @@ static void expect(const char *table, int line, const struct say *say, struct te
 {
     struct text got = say->result_count ? buffer_text(&say->out) : TEXT("nothing");
     char counted[64];
-    const char *unit = expected.size > 6 && memcmp(expected.at + expected.size - 6, "events", 6) == 0
-                           ? "events"
-                           : "results";
+    const char *unit =
+        expected.size > 6 && memcmp(expected.at + expected.size - 6, "events", 6) == 0 ? "events"
+                                                                                       : "results";
     snprintf(counted, sizeof counted, "%zu %s",
              unit[0] == 'e' ? say->event_count : say->result_count, unit);
     if (text_equal(got, expected) || text_equal(text_of(counted), expected)) {
         return;
     }
     failures++;
-    fprintf(stderr, "%s.tbl:%d: expected %.200s\n", table, line,
-            text_copy(&scratch, expected).at);
+    fprintf(stderr, "%s.tbl:%d: expected %.200s\n", table, line, text_copy(&scratch, expected).at);
     fprintf(stderr, "%*s got %.200s (%s)\n", (int)strlen(table) + 8, "",
             text_copy(&scratch, got).at, counted);
 }
@@ -241,8 +239,7 @@ static void test_values(void **)
             continue;
         }
         struct outcome outcome;
-        bool is_same =
-            outcome_compare_json(decoder, &scratch, buffer_text(&line), true, &outcome);
+        bool is_same = outcome_compare_json(decoder, &scratch, buffer_text(&line), true, &outcome);
         if (!is_same || outcome.refused_count != 1 ||
             !text_equal(text_of(refusal_name(outcome.last_refusal)), row->fields[2])) {
             failures++;
@@ -301,8 +298,8 @@ static void check_csv(const struct table_row *row)
     const struct csv_header *header;
     struct error err = {0};
     bool is_default = row->fields[0].size == 0;
-    enum status status = csv_header_read(&scratch, header_line, is_default ? NULL : &mapping,
-                                         &header, &err);
+    enum status status =
+        csv_header_read(&scratch, header_line, is_default ? NULL : &mapping, &header, &err);
     if (expected.size > 7 && memcmp(expected.at, "header ", 7) == 0) {
         struct text part = {expected.at + 7, expected.size - 7};
         if (status != ERR_INPUT || !contains(text_of(err.message), part)) {
@@ -380,7 +377,9 @@ static void test_scan(void **)
         size_t size = SCAN_MIN_BYTES + (size_t)(state >> 33) % (SIZE_MAX_BYTES - SCAN_MIN_BYTES);
         for (size_t i = 0; i < size; i++) {
             state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-            bytes[i] = (state >> 60) == 0 || (is_dense && state >> 63) ? '"' : (char)(' ' + 1 + (state >> 40) % 90);
+            bytes[i] = (state >> 60) == 0 || (is_dense && state >> 63)
+                           ? '"'
+                           : (char)(' ' + 1 + (state >> 40) % 90);
             bytes[i] = bytes[i] == '\\' ? 'x' : bytes[i];
         }
         if (round % 3 == 1) {
@@ -421,12 +420,12 @@ static uint64_t print_of(const char *line)
     return outcome.prints[0];
 }
 
-#define RECORD(data)                                                                            \
-    "{\"specversion\":\"1.0\",\"id\":\"e\",\"source\":\"s\",\"type\":\"t\",\"subject\":\"a\","  \
+#define RECORD(data)                                                                           \
+    "{\"specversion\":\"1.0\",\"id\":\"e\",\"source\":\"s\",\"type\":\"t\",\"subject\":\"a\"," \
     "\"time\":\"2026-10-01T00:00:00Z\",\"data\":" data "}"
 
 #define OTHER_ORDER                                                                             \
-    "{\"data\":{\"a\":1,\"b\":\"x\"},\"time\":\"2026-10-01T02:00:00+02:00\",\"subject\":\"a\","  \
+    "{\"data\":{\"a\":1,\"b\":\"x\"},\"time\":\"2026-10-01T02:00:00+02:00\",\"subject\":\"a\"," \
     "\"type\":\"t\",\"source\":\"s\",\"id\":\"e\",\"specversion\":\"1.0\",\"trace\":\"z\"}"
 
 static void test_print(void **)
@@ -476,8 +475,7 @@ static void test_print_of_csv(void **)
     const struct csv_column quantity = {TEXT("quantity"), TEXT("data.quantity"), true};
     const struct csv_mapping mapping = {.separator = ',', .columns = &quantity, .column_count = 1};
     const struct csv_header *header;
-    assert_int_equal(csv_header_read(&scratch,
-                                     TEXT("sku,quantity,time,id,source,type,subject,a.b"),
+    assert_int_equal(csv_header_read(&scratch, TEXT("sku,quantity,time,id,source,type,subject,a.b"),
                                      &mapping, &header, NULL),
                      OK);
     static const char *const ROWS[] = {
@@ -566,8 +564,8 @@ static void test_detail(void **)
     decode_json_line(decoder, (struct text){line, size}, false, &sink);
     assert_int_equal(finding.refusal, REFUSE_JSON_SYNTAX);
     char twice[800];
-    int twice_size = snprintf(twice, sizeof twice, "{\"%.*s\":1,\"%.*s\":2}", TEXT_ARG(name),
-                              TEXT_ARG(name));
+    int twice_size =
+        snprintf(twice, sizeof twice, "{\"%.*s\":1,\"%.*s\":2}", TEXT_ARG(name), TEXT_ARG(name));
     decode_json_line(decoder, (struct text){twice, (size_t)twice_size}, false, &sink);
     assert_int_equal(finding.refusal, REFUSE_JSON_DUP_KEY);
     assert_int_equal(strlen(finding.detail), 64);
@@ -591,8 +589,7 @@ static void test_many_names(void **)
     }
     buffer_add_text(&line, TEXT(",\"n59999\":0}}"));
     struct outcome outcome;
-    assert_true(
-        outcome_compare_json(decoder, &scratch, buffer_text(&line), false, &outcome));
+    assert_true(outcome_compare_json(decoder, &scratch, buffer_text(&line), false, &outcome));
     assert_int_equal(outcome.last_refusal, REFUSE_JSON_DUP_KEY);
     forget();
 }
@@ -629,8 +626,8 @@ static void test_memory(void **)
     }
     size_t held = own.held_bytes;
     for (int i = 0; i < 10'000; i++) {
-        assert_true(outcome_compare_json(decoder, &scratch, i % 2 ? usual : nested, false,
-                                         &outcome));
+        assert_true(
+            outcome_compare_json(decoder, &scratch, i % 2 ? usual : nested, false, &outcome));
         forget();
     }
     assert_int_equal(own.held_bytes, held);
@@ -662,7 +659,8 @@ static struct text complete(struct text line)
     return buffer_text(&out);
 }
 
-/* doc/events.md has every code, in order, with its hint, and an example in JSON is refused for that reason. */
+/* doc/events.md has every code, in order, with its hint, and an example in JSON is refused for that
+ * reason. */
 static void test_manual(void **)
 {
     FILE *file = fopen("doc/events.md", "r");
@@ -723,10 +721,12 @@ static const char *pick(const char *const *from, size_t count)
 /* A number as producers write them, and as they should not. */
 static void add_random_number(struct buffer *out)
 {
-    static const char *const ODD[] = {"0",    "-0",   "00",  "1e2", "1E-3", "0.0",  "NaN", "1.",
-                                      ".5",   "1e19", "-1.5e-18", "123456789012345678",
-                                      "12345678.12345678901", "999999999999999999999", "1e400",
-                                      "0.0000000000000000001", "12345678", "123456789.5", "+1"};
+    /* clang-format off */
+    static const char *const ODD[] = {
+        "0", "-0", "00", "1e2", "1E-3", "0.0", "NaN", "1.", ".5", "1e19", "-1.5e-18",
+        "123456789012345678", "12345678.12345678901", "999999999999999999999", "1e400",
+        "0.0000000000000000001", "12345678", "123456789.5", "+1"};
+    /* clang-format on */
     if (below(4) == 0) {
         buffer_add_text(out, text_of(pick(ODD, sizeof ODD / sizeof *ODD)));
         return;
@@ -746,8 +746,8 @@ static void add_random_number(struct buffer *out)
 
 static void add_random_time(struct buffer *out)
 {
-    static const char *const ENDS[] = {"Z", "Z", "Z", ".509Z", ".000Z", ".5Z", "+02:00",
-                                       ".123456789Z", "", "z", "-00:00"};
+    static const char *const ENDS[] = {"Z",      "Z",           "Z", ".509Z", ".000Z", ".5Z",
+                                       "+02:00", ".123456789Z", "",  "z",     "-00:00"};
     buffer_format(out, "%04zu-%02zu-%02zuT%02zu:%02zu:%02zu", 1968 + below(300), below(14),
                   below(33), below(26), below(62), below(62));
     buffer_add_text(out, text_of(pick(ENDS, sizeof ENDS / sizeof *ENDS)));
@@ -847,8 +847,12 @@ static void mutate(struct buffer *line)
         size_t at = below(line->size);
         char c = below(4) ? SPECIAL[below(sizeof SPECIAL - 1)] : (char)below(256);
         switch (below(5)) {
-        case 0: line->at[at] = c; break;
-        case 1: line->at[at] = (char)(line->at[at] ^ (1 << below(8))); break;
+        case 0:
+            line->at[at] = c;
+            break;
+        case 1:
+            line->at[at] = (char)(line->at[at] ^ (1 << below(8)));
+            break;
         case 2:
             memmove(line->at + at, line->at + at + 1, line->size - at - 1);
             line->size--;
@@ -1040,12 +1044,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),          cmocka_unit_test(test_values),
         cmocka_unit_test(test_rows),           cmocka_unit_test(test_print),
-        cmocka_unit_test(test_scan),           cmocka_unit_test(test_print_of_csv),   cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_keys),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_detail),         cmocka_unit_test(test_many_names),
-        cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_changed_record),
-        cmocka_unit_test(test_memory),         cmocka_unit_test(test_manual),
-        cmocka_unit_test(test_mutations),      cmocka_unit_test(test_changed_rows),
+        cmocka_unit_test(test_scan),           cmocka_unit_test(test_print_of_csv),
+        cmocka_unit_test(test_paths),          cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_detail),
+        cmocka_unit_test(test_many_names),     cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(test_changed_record), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_manual),         cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_changed_rows),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -80,8 +80,8 @@ static struct found run(struct arena *arena, const struct arrival *items, uint32
     return found;
 }
 
-/* Many copies, few contents a key, a withdrawal now and then; in some worlds most keys share the low
- * bits, by which the table places them. */
+/* Many copies, few contents a key, a withdrawal now and then; in some worlds most keys share the
+ * low bits, by which the table places them. */
 static uint32_t make_arrivals(struct arrival *items)
 {
     uint32_t count = draw_below(ARRIVALS_MAX + 1), keys = 1 + draw_below(count + 1);
@@ -117,8 +117,7 @@ static void finds_what_comparing_all_finds(void **)
                          "undecided %llu, not %llu",
                          (unsigned long long)seed, order, (unsigned long long)found.accepted,
                          (unsigned long long)wanted.accepted, (unsigned long long)found.duplicates,
-                         (unsigned long long)wanted.duplicates,
-                         (unsigned long long)found.undecided,
+                         (unsigned long long)wanted.duplicates, (unsigned long long)found.undecided,
                          (unsigned long long)wanted.undecided);
             }
             for (uint32_t i = count; i > 1; i--) {

@@ -94,12 +94,11 @@ static enum status load_one(struct env *env, struct arena *arena)
 static enum status load_all(struct env *env, struct arena *arena)
 {
     const char *catalog = catalog_path, *accounts = accounts_path;
-    struct farthing_config config = {0};
     struct complaints complaints;
     struct loaded loaded = {0};
     struct error err;
-    TRY(load_catalog(env, arena, &config, (struct farthing_paths){&catalog, 1},
-                     (struct farthing_paths){&accounts, 1}, &complaints, &loaded, &err));
+    const struct load_inputs inputs = {.catalog = {&catalog, 1}, .accounts = {&accounts, 1}};
+    TRY(load_catalog(env, arena, &inputs, &complaints, &loaded, &err));
     assert_int_equal(loaded.accounts->count, ACCOUNTS);
     return OK;
 }
