@@ -75,11 +75,8 @@ struct correct {
 static enum status read_json(struct correct *c, const char *folder, const char *name,
                              yyjson_val **root)
 {
-    struct text path = text_format(c->arena, "%s/%s", folder, name), bytes;
-    struct error ignored;
-    if (load_bytes(c->env, c->arena, path.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) != OK) {
-        (void)fail(c->err, ERR_INPUT, "%s: there is no %s, so this is no whole output folder",
-                   folder, name);
+    enum status status = folder_json(c->env, c->arena, folder, name, root, c->err);
+    if (status == ERR_INPUT) { /* it is there, and not whole */
         struct text periods = folder_periods(c->env, c->arena, folder, " --closed ");
         return periods.size > 0
                    ? fail_hint(c->err, "give those that lie in it: --closed %.*s",
@@ -87,11 +84,7 @@ static enum status read_json(struct correct *c, const char *folder, const char *
                    : fail_hint(c->err, "--closed takes folders as `farthing bill` or `farthing "
                                        "correct` left them");
     }
-    *root = yyjson_doc_get_root(arena_read_json(c->arena, bytes));
-    if (!yyjson_is_obj(*root)) {
-        return fail(c->err, ERR_CORRUPT, "%s: is damaged", path.at);
-    }
-    return OK;
+    return status;
 }
 
 static const char *member(yyjson_val *object, const char *key)

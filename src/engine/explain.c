@@ -170,13 +170,9 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         x->inputs = *given;
     }
     x->inputs.billed = (struct farthing_paths){NULL, 0};
-    struct text bytes;
-    const char *path = text_format(arena, "%s/run.json", x->folder.path).at;
-    struct error ignored;
-    yyjson_val *run = NULL;
-    if (load_bytes(x->folder.env, arena, path, RUN_FILE_MAX_BYTES, &bytes, &ignored) == OK) {
-        run = yyjson_doc_get_root(arena_read_json(arena, bytes));
-    }
+    yyjson_val *run;
+    struct error no_run = {0}; /* what is not told when all is given */
+    (void)folder_json(x->folder.env, arena, x->folder.path, "run.json", &run, &no_run);
     x->billed = json_paths(arena, run, "billed");
     x->read = yyjson_obj_get(run, "read");
     if (x->inputs.catalog.count == 0) {
@@ -201,10 +197,12 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         x->inputs.period = text_format(arena, "%s/%s", from, to).at;
     }
     if (x->inputs.catalog.count == 0) {
-        (void)fail(x->err, ERR_INPUT,
-                   yyjson_is_obj(run) ? "%s: run.json does not name the catalog"
-                                      : "%s: there is no run.json, or it is damaged",
-                   x->folder.path);
+        if (run) {
+            (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog",
+                       x->folder.path);
+        } else {
+            *x->err = no_run;
+        }
         return fail_hint(x->err, "give the catalog with --catalog, and what else the run was given");
     }
     return OK;
