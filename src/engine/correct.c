@@ -373,6 +373,48 @@ static enum status check_moved(struct correct *c)
     return OK;
 }
 
+/* Whether a closed run was given, or has read, what --moved says the place of. */
+static bool moves_any(const struct closed *closed, const char *moved)
+{
+    static const char *const KEYS[] = {"catalog", "accounts", "read"};
+    (void)is_of_folder(&moved, closed->path);
+    const char *opening = member(closed->run, "opening");
+    bool moves = opening && end_of_old(moved, opening);
+    for (size_t k = 0; k < sizeof KEYS / sizeof *KEYS; k++) {
+        yyjson_val *list = yyjson_obj_get(closed->run, KEYS[k]), *item;
+        size_t index, count;
+        yyjson_arr_foreach(list, index, count, item)
+        {
+            const char *path = yyjson_is_str(item) ? yyjson_get_str(item) : member(item, "path");
+            moves |= path && end_of_old(moved, path);
+        }
+    }
+    return moves;
+}
+
+/* One that is misspelt would go unnoticed where the file is still at its old place. */
+static void warn_of_unmoved(struct correct *c)
+{
+    struct buffer none;
+    buffer_init(&none, c->arena, 64);
+    for (size_t i = 0; i < c->options->moved.count; i++) {
+        bool moves = false;
+        for (size_t k = 0; k < c->options->closed.count && !moves; k++) {
+            moves = moves_any(&c->closed[k], c->options->moved.items[i]);
+        }
+        if (!moves) {
+            buffer_format(&none, "%s%s", none.size > 0 ? ", " : "", c->options->moved.items[i]);
+        }
+    }
+    if (none.size > 0) {
+        struct text all = buffer_text(&none);
+        c->periods[0].warning =
+            text_format(c->arena, "--moved %.*s: no path that a closed folder names begins so",
+                        TEXT_ARG(all))
+                .at;
+    }
+}
+
 static struct farthing_paths recorded_paths(struct correct *c, const struct closed *closed,
                                             const char *key)
 {
@@ -886,6 +928,7 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     TRY(check_moved(c));
     TRY(find_periods(c));
     TRY(find_known(c));
+    warn_of_unmoved(c);
     find_late_before(c);
     for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
         const char *path = c->options->events.items[i];
