@@ -337,14 +337,20 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     summary->fingerprint = hex;
 }
 
-/* As lists of bills have it: a payer's own bill, and each of its views, may fail. */
+/* As lists of bills have it: a payer's own bill, and each of its views, may fail.  In a list by
+ * name an account that is called so itself is another one. */
 static const char *name_failed(struct run *run, const struct failed_payer *failed)
 {
+    struct arena *arena = &run->arena;
     struct text contract = bill_contract(run->catalog, run->accounts, failed->index);
-    return contract.size > 0 ? text_format(&run->arena, "%.*s (%.*s)", TEXT_ARG(failed->payer),
-                                           TEXT_ARG(contract))
-                                   .at
-                             : text_copy(&run->arena, failed->payer).at;
+    struct text name = contract.size > 0 ? text_format(arena, "%.*s (%.*s)",
+                                                       TEXT_ARG(failed->payer), TEXT_ARG(contract))
+                                         : text_copy(arena, failed->payer);
+    while (contract.size > 0 && accounts_find(run->accounts, NONE, name) != MAP_NONE) {
+        contract = text_format(arena, "(%.*s)", TEXT_ARG(contract));
+        name = text_format(arena, "%.*s (%.*s)", TEXT_ARG(failed->payer), TEXT_ARG(contract));
+    }
+    return name.at;
 }
 
 static void list_failures(struct run *run, struct farthing_summary *summary)
