@@ -350,6 +350,7 @@ static enum status read_line_again(struct run *run, struct worker *worker, uint3
     TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
     TRY(find_header(run, worker, file, &header));
     if (header) {
+        size -= size > 0 && buffer[size - 1] == '\r'; /* of a line that ends with CR LF */
         decode_csv_row(worker->decoder, header, (struct text){buffer, size}, &sink);
     } else {
         size_t end = 0; /* an event of a batch ends before its line does */
