@@ -616,6 +616,15 @@ static const struct farthing_count *copy_counts(struct arena *arena,
     return copies;
 }
 
+static const char *const *copy_texts(struct arena *arena, const char *const *texts, size_t count)
+{
+    const char **copies = arena_calloc(arena, count + 1, sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = text_copy(arena, text_of(texts[i])).at;
+    }
+    return copies;
+}
+
 /* The memory of a period goes when it is done: what is told of it is kept. */
 static void copy_summary(struct arena *arena, const struct complaints *complaints,
                          struct farthing_summary *s)
@@ -633,6 +642,8 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
     }
     s->warnings = warnings;
     s->warning_count = count;
+    s->no_account = copy_texts(arena, s->no_account, s->no_account_count);
+    s->unknown_sku = copy_texts(arena, s->unknown_sku, s->unknown_sku_count);
     s->refused = copy_counts(arena, s->refused, s->refused_count);
     s->excluded = copy_counts(arena, s->excluded, s->excluded_count);
     s->products = copy_counts(arena, s->products, s->product_count);

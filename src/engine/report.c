@@ -290,6 +290,20 @@ static void sum_amounts(struct run *run, struct farthing_summary *summary)
     }
 }
 
+static void list_unknown_skus(struct run *run, struct farthing_summary *summary)
+{
+    struct strangers *all = arena_calloc(&run->arena, 1, sizeof *all);
+    const char **names = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *names);
+    for (int i = 0; i < run->threads; i++) {
+        strangers_merge(all, &run->workers[i].unknown_sku);
+    }
+    for (uint32_t i = 0; i < all->count; i++) {
+        names[i] = all->items[i].name;
+    }
+    summary->unknown_sku = names;
+    summary->unknown_sku_count = all->count;
+}
+
 static void sum_counts(struct run *run, struct farthing_summary *summary)
 {
     struct farthing_count *refused = arena_calloc(&run->arena, REFUSALS, sizeof *refused);
@@ -330,8 +344,9 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     }
     summary->refused = refused;
     summary->excluded = excluded;
-    summary->no_account = run->strangers;
-    summary->no_account_count = run->stranger_count;
+    summary->no_account = run->no_account;
+    summary->no_account_count = run->no_account_count;
+    list_unknown_skus(run, summary);
     char *hex = arena_alloc(&run->arena, 17);
     hash64_format(print, hex);
     summary->fingerprint = hex;
