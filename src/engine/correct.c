@@ -99,6 +99,8 @@ static enum status read_closed(struct correct *c, size_t index)
     closed->index = index;
     TRY(read_json(c, closed->path, "run.json", &closed->run));
     TRY(read_json(c, closed->path, "summary.json", &closed->summary));
+    struct folder folder = {.env = c->env, .arena = c->arena, .path = closed->path};
+    TRY(folder_check(&folder, closed->run, "summary.json", c->err));
     closed->period = json_text(closed->run, "period");
     closed->billed_count = yyjson_arr_size(yyjson_obj_get(closed->run, "billed"));
     if (!yyjson_is_arr(yyjson_obj_get(closed->run, "read"))) {

@@ -213,6 +213,31 @@ static enum status hash_file(struct env *env, struct file *file, char *buffer, u
     return OK;
 }
 
+/* ,"print":"..."}, and a newline, at the end of run.json. */
+static const char PRINT_BEGINS[] = ",\"print\":\"", PRINT_ENDS[] = "\"}\n";
+enum { PRINT_DIGITS = 32, PRINT_BYTES = sizeof PRINT_BEGINS + PRINT_DIGITS + sizeof PRINT_ENDS - 2 };
+
+void folder_end_run(struct buffer *run)
+{
+    char print[PRINT_DIGITS + 1];
+    hash128_format(hash_blocks(run->at, run->size), print);
+    buffer_format(run, "%s%s%s", PRINT_BEGINS, print, PRINT_ENDS);
+}
+
+bool folder_run_is_whole(struct text json)
+{
+    char print[PRINT_DIGITS + 1], end[PRINT_BYTES + 1];
+    if (json.size < PRINT_BYTES) {
+        return true;
+    }
+    size_t size = json.size - PRINT_BYTES;
+    const char *at = json.at + size;
+    hash128_format(hash_blocks(json.at, size), print);
+    (void)snprintf(end, sizeof end, "%s%s%s", PRINT_BEGINS, print, PRINT_ENDS);
+    bool has_print = memcmp(at, PRINT_BEGINS, sizeof PRINT_BEGINS - 1) == 0;
+    return !has_print || memcmp(at, end, PRINT_BYTES) == 0;
+}
+
 enum status folder_json(struct env *env, struct arena *arena, const char *folder, const char *name,
                         yyjson_val **root, struct error *err)
 {
@@ -234,7 +259,7 @@ enum status folder_json(struct env *env, struct arena *arena, const char *folder
     }
     TRY(status);
     *root = yyjson_doc_get_root(arena_read_json(arena, json));
-    if (yyjson_is_obj(*root)) {
+    if (yyjson_is_obj(*root) && folder_run_is_whole(json)) {
         return OK;
     }
     *root = NULL;

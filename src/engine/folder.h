@@ -63,6 +63,10 @@ enum {
  * it is no object, ERR_NOT_FOUND when there is no folder. */
 enum status folder_json(struct env *env, struct arena *arena, const char *folder, const char *name,
                         yyjson_val **root, struct error *err);
+/* The end of run.json: a hash of what stands before it, which tells that it was not edited.  One
+ * that was written without such an end is whole. */
+void folder_end_run(struct buffer *run);
+bool folder_run_is_whole(struct text json);
 /* What the folder's run says of itself, as folder_json. */
 enum status folder_run(struct folder *folder, yyjson_val **run, struct error *err);
 /* Whether the file is as the folder's run wrote it, by its run.json; else ERR_CORRUPT.  All of it

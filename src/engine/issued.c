@@ -100,7 +100,7 @@ enum status check_written(struct run *run, const char *folder, const char *name,
         return fail_hint(err, "give a folder as `farthing bill` left it");
     }
     yyjson_doc *doc = yyjson_read(json.at, json.size, 0);
-    if (!yyjson_is_obj(yyjson_doc_get_root(doc))) {
+    if (!yyjson_is_obj(yyjson_doc_get_root(doc)) || !folder_run_is_whole(json)) {
         yyjson_doc_free(doc);
         (void)fail(err, ERR_CORRUPT, "%s: is damaged", path.at);
         return fail_hint(err, "copy the output folder again, or bill again");

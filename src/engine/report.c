@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "catalog/complain.h"
+#include "engine/folder.h"
 #include "engine/margins.h"
 #include "engine/letter.h"
 #include "engine/run.h"
@@ -565,7 +566,7 @@ static enum status write_run_file(struct run *run)
     }
     add_read(run, &out);
     add_files(run, &out);
-    buffer_add_text(&out, TEXT("}\n"));
+    folder_end_run(&out);
     return output_append_text(file, buffer_text(&out), run->err);
 }
 
