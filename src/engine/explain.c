@@ -380,11 +380,37 @@ static enum status fail_differs(struct explain *x, const char *what, struct dec 
         what, a, b);
 }
 
+/* What the line is for is told as its row has it; its id is of that, too, as it was. */
+static bool has_same_key(const struct line *now, const struct line *then)
+{
+    const struct text texts[][2] = {
+        {now->account, then->account},     {now->sku, then->sku},
+        {now->resource, then->resource},   {now->dimensions, then->dimensions},
+        {now->contract, then->contract},   {now->price, then->price},
+        {now->step, then->step},           {now->kind, then->kind},
+        {now->unit, then->unit},           {now->grant, then->grant},
+        {now->product, then->product},     {now->level, then->level},
+    };
+    bool is_same = now->from == then->from && now->to == then->to &&
+                   now->version == then->version && now->tier == then->tier &&
+                   now->has_rate == then->has_rate &&
+                   (!now->has_rate || dec_compare(now->rate, then->rate) == 0);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && is_same; i++) {
+        is_same = text_equal(texts[i][0], texts[i][1]);
+    }
+    return is_same;
+}
+
 /* A correction is what is known now less what was billed before: so that is told, too. */
 static enum status compare_line(struct explain *x)
 {
     const struct line *now = &x->present, *then = &x->line;
     if (!x->is_correction) {
+        if (!has_same_key(now, then)) {
+            return fail(x->err, ERR_CORRUPT,
+                        "priced again, the line is for something else: a file of the folder was "
+                        "changed, or this is a bug");
+        }
         const struct {
             const char *what;
             struct dec now, then;
