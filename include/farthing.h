@@ -128,6 +128,8 @@ struct farthing_summary {
     size_t excluded_count;
     const char *const *no_account; /* of NO_ACCOUNT: the first subjects, three at most */
     size_t no_account_count;
+    const char *const *unknown_sku; /* of UNKNOWN_SKU: the first names, 255 bytes of each */
+    size_t unknown_sku_count;
     const struct farthing_count *products; /* amount by product, by name */
     size_t product_count;
     uint64_t bills, bill_lines, usage_rows;

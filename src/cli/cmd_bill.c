@@ -115,13 +115,13 @@ static void print_listed(const char *what, uint64_t count, const char *out, cons
 }
 
 /* Names come from events and may have anything in them: as JSON. */
-static void print_no_account(const struct farthing_summary *s)
+static void print_names(const char *title, const char *const *names, size_t count)
 {
-    for (size_t i = 0; i < s->no_account_count; i++) {
-        fputs(i == 0 ? "                   no account: " : ", ", stdout);
-        print_json_text(stdout, s->no_account[i]);
+    for (size_t i = 0; i < count; i++) {
+        printf("%*s%s", i == 0 ? 19 : 0, "", i == 0 ? title : ", ");
+        print_json_text(stdout, names[i]);
     }
-    fputs(s->no_account_count > 0 ? "\n" : "", stdout);
+    fputs(count > 0 ? "\n" : "", stdout);
 }
 
 static void print_summary(const struct farthing_bill *bill, const struct farthing_summary *s)
@@ -136,7 +136,8 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     print_counts("", s->refused, s->refused_count);
     print_number("billed (event and meter)", s->events_billed);
     print_counts("excluded", s->excluded, s->excluded_count);
-    print_no_account(s);
+    print_names("no account: ", s->no_account, s->no_account_count);
+    print_names("unknown SKU: ", s->unknown_sku, s->unknown_sku_count);
     print_number("usage rows", s->usage_rows);
     print_number("bills", s->bills);
     print_number("lines", s->bill_lines);
@@ -193,6 +194,19 @@ static void print_json_counts(const char *name, const struct farthing_count *cou
     fputc('}', stdout);
 }
 
+static void print_json_names(const char *member, const char *const *names, size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    printf(",\"%s\":[", member);
+    for (size_t i = 0; i < count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        print_json_text(stdout, names[i]);
+    }
+    fputc(']', stdout);
+}
+
 static void print_json(const struct farthing_bill *bill, const struct farthing_summary *s)
 {
     printf("{\"accepted\":%llu,\"duplicates\":%llu,\"conflicts\":%llu,\"refused\":%llu,"
@@ -205,14 +219,8 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
            (unsigned long long)s->bill_lines);
     print_json_counts("refused_by_reason", s->refused, s->refused_count, false);
     print_json_counts("excluded_by_reason", s->excluded, s->excluded_count, false);
-    if (s->no_account_count > 0) {
-        printf(",\"no_account\":[");
-        for (size_t i = 0; i < s->no_account_count; i++) {
-            fputs(i > 0 ? "," : "", stdout);
-            print_json_text(stdout, s->no_account[i]);
-        }
-        fputc(']', stdout);
-    }
+    print_json_names("no_account", s->no_account, s->no_account_count);
+    print_json_names("unknown_sku", s->unknown_sku, s->unknown_sku_count);
     print_json_counts("amount_by_product", s->products, s->product_count, true);
     print_json_sales(s);
     print_json_counts("failed", s->failed, s->failed_count, true);

@@ -97,6 +97,10 @@ static int start(const struct common *common, struct asked *asked)
         if (export.form == FARTHING_TO_PARQUET) {
             return usage_failure(&cmd_export, "Parquet needs a file, not standard output");
         }
+        if (common->json) {
+            return usage_failure(&cmd_export, "--json and --out - exclude each other: the events "
+                                              "are all that goes to standard output");
+        }
     }
     return run_export(common, &export);
 }

@@ -39,9 +39,9 @@ static int take(int option, void *own)
         break;
     case OPT_ACCOUNTS:
         if (!parse_size(optarg, &generate->accounts) || generate->accounts == 0 ||
-            generate->accounts >= 1u << 31) {
+            generate->accounts > 100'000'000) {
             return range_failure(&cmd_generate, "--accounts",
-                                 "a number from 1 to 2147483647, such as 500 or 10k");
+                                 "a number from 1 to 100000000, such as 500 or 10k");
         }
         break;
     case OPT_COMPRESS:

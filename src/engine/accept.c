@@ -350,6 +350,7 @@ static enum status read_line_again(struct run *run, struct worker *worker, uint3
     TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
     TRY(find_header(run, worker, file, &header));
     if (header) {
+        size -= size > 0 && buffer[size - 1] == '\r'; /* of a line that ends with CR LF */
         decode_csv_row(worker->decoder, header, (struct text){buffer, size}, &sink);
     } else {
         size_t end = 0; /* an event of a batch ends before its line does */
@@ -648,44 +649,26 @@ static enum status decide_all(struct run *run)
     return keep_conflicts(run, worker);
 }
 
-static int compare_strangers(const void *a_item, const void *b_item)
-{
-    const struct stranger *a = a_item, *b = b_item;
-    return a->position < b->position ? -1 : a->position > b->position;
-}
-
 /* The names of the first subjects that are no account: read again, since nothing is kept of them.
  */
 static void read_strangers(struct run *run)
 {
     struct worker *worker = &run->workers[0];
-    uint32_t count = 0;
+    struct strangers all = {.count = 0};
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].stranger_count;
+        strangers_merge(&all, &run->workers[i].no_account);
     }
-    if (count == 0) {
+    if (all.count == 0) {
         return;
     }
-    struct stranger *all = arena_alloc(&worker->scratch, count * sizeof *all);
-    count = 0;
-    for (int i = 0; i < run->threads; i++) {
-        const struct worker *from = &run->workers[i];
-        for (uint32_t k = 0; k < from->stranger_count; k++) {
-            all[count++] = from->strangers[k];
-        }
-    }
-    qsort(all, count, sizeof *all, compare_strangers);
-    run->strangers = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *run->strangers);
+    run->no_account = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *run->no_account);
     worker->again_file = UINT32_MAX;
     worker->again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
-    for (uint32_t i = 0; i < count && run->stranger_count < STRANGERS_MOST; i++) {
-        uint32_t before = 0;
-        while (hash_compare(all[before].subject, all[i].subject) != 0) {
-            before++;
-        }
+    for (uint32_t i = 0; i < all.count; i++) {
         struct again again;
-        if (before == i && read_again(run, worker, all[i].position, &again) == OK) {
-            run->strangers[run->stranger_count++] = text_copy(&run->arena, again.event.subject).at;
+        if (read_again(run, worker, all.items[i].position, &again) == OK) {
+            run->no_account[run->no_account_count++] =
+                text_copy(&run->arena, again.event.subject).at;
         }
     }
 }

@@ -697,7 +697,7 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
     if (setjmp(recover) != 0) {
         status = fail(&farthing->err, ERR_LIMIT, "the memory limit is reached");
         (void)fail_hint(&farthing->err, "allow more with --memory%s",
-                        import ? ": an import holds a block of events, most in 64MiB" : "");
+                        import ? ": an import holds a block of events, most in 128MiB" : "");
     } else {
         status = import ? import_all(c, import) : export_all(c, export);
         if (status == OK) {

@@ -75,11 +75,8 @@ struct correct {
 static enum status read_json(struct correct *c, const char *folder, const char *name,
                              yyjson_val **root)
 {
-    struct text path = text_format(c->arena, "%s/%s", folder, name), bytes;
-    struct error ignored;
-    if (load_bytes(c->env, c->arena, path.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) != OK) {
-        (void)fail(c->err, ERR_INPUT, "%s: there is no %s, so this is no whole output folder",
-                   folder, name);
+    enum status status = folder_json(c->env, c->arena, folder, name, root, c->err);
+    if (status == ERR_INPUT) { /* it is there, and not whole */
         struct text periods = folder_periods(c->env, c->arena, folder, " --closed ");
         return periods.size > 0
                    ? fail_hint(c->err, "give those that lie in it: --closed %.*s",
@@ -87,11 +84,7 @@ static enum status read_json(struct correct *c, const char *folder, const char *
                    : fail_hint(c->err, "--closed takes folders as `farthing bill` or `farthing "
                                        "correct` left them");
     }
-    *root = yyjson_doc_get_root(arena_read_json(c->arena, bytes));
-    if (!yyjson_is_obj(*root)) {
-        return fail(c->err, ERR_CORRUPT, "%s: is damaged", path.at);
-    }
-    return OK;
+    return status;
 }
 
 static const char *member(yyjson_val *object, const char *key)
@@ -106,6 +99,8 @@ static enum status read_closed(struct correct *c, size_t index)
     closed->index = index;
     TRY(read_json(c, closed->path, "run.json", &closed->run));
     TRY(read_json(c, closed->path, "summary.json", &closed->summary));
+    struct folder folder = {.env = c->env, .arena = c->arena, .path = closed->path};
+    TRY(folder_check(&folder, closed->run, "summary.json", c->err));
     closed->period = json_text(closed->run, "period");
     closed->billed_count = yyjson_arr_size(yyjson_obj_get(closed->run, "billed"));
     if (!yyjson_is_arr(yyjson_obj_get(closed->run, "read"))) {
@@ -380,6 +375,48 @@ static enum status check_moved(struct correct *c)
     return OK;
 }
 
+/* Whether a closed run was given, or has read, what --moved says the place of. */
+static bool moves_any(const struct closed *closed, const char *moved)
+{
+    static const char *const KEYS[] = {"catalog", "accounts", "read"};
+    (void)is_of_folder(&moved, closed->path);
+    const char *opening = member(closed->run, "opening");
+    bool moves = opening && end_of_old(moved, opening);
+    for (size_t k = 0; k < sizeof KEYS / sizeof *KEYS; k++) {
+        yyjson_val *list = yyjson_obj_get(closed->run, KEYS[k]), *item;
+        size_t index, count;
+        yyjson_arr_foreach(list, index, count, item)
+        {
+            const char *path = yyjson_is_str(item) ? yyjson_get_str(item) : member(item, "path");
+            moves |= path && end_of_old(moved, path);
+        }
+    }
+    return moves;
+}
+
+/* One that is misspelt would go unnoticed where the file is still at its old place. */
+static void warn_of_unmoved(struct correct *c)
+{
+    struct buffer none;
+    buffer_init(&none, c->arena, 64);
+    for (size_t i = 0; i < c->options->moved.count; i++) {
+        bool moves = false;
+        for (size_t k = 0; k < c->options->closed.count && !moves; k++) {
+            moves = moves_any(&c->closed[k], c->options->moved.items[i]);
+        }
+        if (!moves) {
+            buffer_format(&none, "%s%s", none.size > 0 ? ", " : "", c->options->moved.items[i]);
+        }
+    }
+    if (none.size > 0) {
+        struct text all = buffer_text(&none);
+        c->periods[0].warning =
+            text_format(c->arena, "--moved %.*s: no path that a closed folder names begins so",
+                        TEXT_ARG(all))
+                .at;
+    }
+}
+
 static struct farthing_paths recorded_paths(struct correct *c, const struct closed *closed,
                                             const char *key)
 {
@@ -577,6 +614,15 @@ static const struct farthing_count *copy_counts(struct arena *arena,
     return copies;
 }
 
+static const char *const *copy_texts(struct arena *arena, const char *const *texts, size_t count)
+{
+    const char **copies = arena_calloc(arena, count + 1, sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = text_copy(arena, text_of(texts[i])).at;
+    }
+    return copies;
+}
+
 /* The memory of a period goes when it is done: what is told of it is kept. */
 static void copy_summary(struct arena *arena, const struct complaints *complaints,
                          struct farthing_summary *s)
@@ -594,6 +640,8 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
     }
     s->warnings = warnings;
     s->warning_count = count;
+    s->no_account = copy_texts(arena, s->no_account, s->no_account_count);
+    s->unknown_sku = copy_texts(arena, s->unknown_sku, s->unknown_sku_count);
     s->refused = copy_counts(arena, s->refused, s->refused_count);
     s->excluded = copy_counts(arena, s->excluded, s->excluded_count);
     s->products = copy_counts(arena, s->products, s->product_count);
@@ -886,6 +934,7 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     TRY(check_moved(c));
     TRY(find_periods(c));
     TRY(find_known(c));
+    warn_of_unmoved(c);
     find_late_before(c);
     for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
         const char *path = c->options->events.items[i];

@@ -23,21 +23,6 @@ struct source {
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static enum status read_json(struct sets *s, const char *path, const char *name, yyjson_val **root)
-{
-    struct text file = text_format(s->arena, "%s/%s", path, name), bytes;
-    struct error ignored;
-    *root = NULL;
-    if (load_bytes(s->env, s->arena, file.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) == OK) {
-        *root = yyjson_doc_get_root(arena_read_json(s->arena, bytes));
-    }
-    if (yyjson_is_obj(*root)) {
-        return OK;
-    }
-    (void)fail(s->err, ERR_CORRUPT, "%s: there is no %s, or it is damaged", path, name);
-    return fail_hint(s->err, "give a folder as `farthing bill` or `farthing correct` left it");
-}
-
 static enum status add_source(struct sets *s, const char *path, yyjson_val *run, bool is_usage,
                               int side)
 {
@@ -75,7 +60,7 @@ static enum status read_summary(struct sets *s, const char *path, yyjson_val *ru
     struct folder folder;
     TRY(folder_open(s->env, s->arena, path, &folder, s->err));
     TRY(folder_check(&folder, run, "summary.json", s->err));
-    TRY(read_json(s, path, "summary.json", &summary));
+    TRY(folder_json(s->env, s->arena, path, "summary.json", &summary, s->err));
     s->paths[side] = path;
     s->digests[side] = yyjson_obj_get(run, "digests");
     s->provider[side] = json_text(summary, "provider");
@@ -92,7 +77,7 @@ static enum status open_set(struct sets *s, const char *path, int side)
     struct folder folder;
     yyjson_val *run, *item;
     TRY(folder_open(s->env, s->arena, path, &folder, s->err));
-    TRY(read_json(s, path, "run.json", &run));
+    TRY(folder_run(&folder, &run, s->err));
     TRY(read_summary(s, path, run, side));
     yyjson_val *billed = yyjson_obj_get(run, "billed");
     size_t index, count;
@@ -103,9 +88,7 @@ static enum status open_set(struct sets *s, const char *path, int side)
         const char *other = yyjson_get_str(yyjson_obj_get(item, "path"));
         yyjson_val *other_run;
         struct error missing;
-        struct sets quiet = *s;
-        quiet.err = &missing;
-        (void)read_json(&quiet, other ? other : "?", "run.json", &other_run);
+        (void)folder_json(s->env, s->arena, other ? other : "?", "run.json", &other_run, &missing);
         TRY(check_billed_print(s, other ? other : "?", other_run, item, path));
         TRY(add_source(s, other, other_run, false, side));
     }

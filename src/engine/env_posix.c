@@ -526,9 +526,14 @@ static enum status folder_create(struct env *, const char *path, struct error *e
             continue;
         }
         int number = errno;
-        if (!is_folder(prefix)) {
-            return fail_path(err, "create the folder", prefix, number);
+        if (is_folder(prefix)) {
+            continue;
         }
+        enum status status = fail_path(err, "create the folder", prefix, number);
+        if (number == EEXIST) {
+            (void)fail_hint(err, "what is there is no folder: give another name");
+        }
+        return status;
     }
     return OK;
 }

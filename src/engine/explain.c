@@ -170,13 +170,9 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         x->inputs = *given;
     }
     x->inputs.billed = (struct farthing_paths){NULL, 0};
-    struct text bytes;
-    const char *path = text_format(arena, "%s/run.json", x->folder.path).at;
-    struct error ignored;
-    yyjson_val *run = NULL;
-    if (load_bytes(x->folder.env, arena, path, RUN_FILE_MAX_BYTES, &bytes, &ignored) == OK) {
-        run = yyjson_doc_get_root(arena_read_json(arena, bytes));
-    }
+    yyjson_val *run;
+    struct error no_run = {0}; /* what is not told when all is given */
+    (void)folder_json(x->folder.env, arena, x->folder.path, "run.json", &run, &no_run);
     x->billed = json_paths(arena, run, "billed");
     x->read = yyjson_obj_get(run, "read");
     if (x->inputs.catalog.count == 0) {
@@ -201,12 +197,13 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         x->inputs.period = text_format(arena, "%s/%s", from, to).at;
     }
     if (x->inputs.catalog.count == 0) {
-        (void)fail(x->err, ERR_INPUT,
-                   yyjson_is_obj(run) ? "%s: run.json does not name the catalog"
-                                      : "%s: there is no run.json, or it is damaged",
-                   x->folder.path);
-        return fail_hint(x->err,
-                         "give the catalog with --catalog, and what else the run was given");
+        if (run) {
+            (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog",
+                       x->folder.path);
+        } else {
+            *x->err = no_run;
+        }
+        return fail_hint(x->err, "give the catalog with --catalog, and what else the run was given");
     }
     return OK;
 }
@@ -382,11 +379,37 @@ static enum status fail_differs(struct explain *x, const char *what, struct dec 
         what, a, b);
 }
 
+/* What the line is for is told as its row has it; its id is of that, too, as it was. */
+static bool has_same_key(const struct line *now, const struct line *then)
+{
+    const struct text texts[][2] = {
+        {now->account, then->account},     {now->sku, then->sku},
+        {now->resource, then->resource},   {now->dimensions, then->dimensions},
+        {now->contract, then->contract},   {now->price, then->price},
+        {now->step, then->step},           {now->kind, then->kind},
+        {now->unit, then->unit},           {now->grant, then->grant},
+        {now->product, then->product},     {now->level, then->level},
+    };
+    bool is_same = now->from == then->from && now->to == then->to &&
+                   now->version == then->version && now->tier == then->tier &&
+                   now->has_rate == then->has_rate &&
+                   (!now->has_rate || dec_compare(now->rate, then->rate) == 0);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && is_same; i++) {
+        is_same = text_equal(texts[i][0], texts[i][1]);
+    }
+    return is_same;
+}
+
 /* A correction is what is known now less what was billed before: so that is told, too. */
 static enum status compare_line(struct explain *x)
 {
     const struct line *now = &x->present, *then = &x->line;
     if (!x->is_correction) {
+        if (!has_same_key(now, then)) {
+            return fail(x->err, ERR_CORRUPT,
+                        "priced again, the line is for something else: a file of the folder was "
+                        "changed, or this is a bug");
+        }
         const struct {
             const char *what;
             struct dec now, then;

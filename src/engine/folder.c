@@ -213,20 +213,63 @@ static enum status hash_file(struct env *env, struct file *file, char *buffer, u
     return OK;
 }
 
-enum status folder_run(struct folder *folder, yyjson_val **run, struct error *err)
+/* ,"print":"..."}, and a newline, at the end of run.json. */
+static const char PRINT_BEGINS[] = ",\"print\":\"", PRINT_ENDS[] = "\"}\n";
+enum { PRINT_DIGITS = 32, PRINT_BYTES = sizeof PRINT_BEGINS + PRINT_DIGITS + sizeof PRINT_ENDS - 2 };
+
+void folder_end_run(struct buffer *run)
+{
+    char print[PRINT_DIGITS + 1];
+    hash128_format(hash_blocks(run->at, run->size), print);
+    buffer_format(run, "%s%s%s", PRINT_BEGINS, print, PRINT_ENDS);
+}
+
+bool folder_run_is_whole(struct text json)
+{
+    char print[PRINT_DIGITS + 1], end[PRINT_BYTES + 1];
+    if (json.size < PRINT_BYTES) {
+        return true;
+    }
+    size_t size = json.size - PRINT_BYTES;
+    const char *at = json.at + size;
+    hash128_format(hash_blocks(json.at, size), print);
+    (void)snprintf(end, sizeof end, "%s%s%s", PRINT_BEGINS, print, PRINT_ENDS);
+    bool has_print = memcmp(at, PRINT_BEGINS, sizeof PRINT_BEGINS - 1) == 0;
+    return !has_print || memcmp(at, end, PRINT_BYTES) == 0;
+}
+
+enum status folder_json(struct env *env, struct arena *arena, const char *folder, const char *name,
+                        yyjson_val **root, struct error *err)
 {
     struct text json;
-    const char *path = path_in(folder, "run.json");
-    enum status status =
-        load_bytes(folder->env, folder->arena, path, RUN_FILE_MAX_BYTES, &json, err);
+    struct file_info info;
+    const char *path = text_format(arena, "%s/%s", folder, name).at;
+    *root = NULL;
+    TRY(env->file_stat(env, folder, &info, err));
+    if (info.kind != FILE_FOLDER) {
+        return not_a_folder(env, arena, folder, err);
+    }
+    enum status status = load_bytes(env, arena, path, RUN_FILE_MAX_BYTES, &json, err);
     if (status == ERR_NOT_FOUND) {
-        (void)fail(err, ERR_INPUT, "%s: there is no run.json, so this is no whole output folder",
-                   folder->path);
-        return fail_hint(err, "give a folder as `farthing bill` left it");
+        (void)fail(err, ERR_INPUT, "%s: there is no %s, so this is no whole output folder", folder,
+                   name);
+        struct text periods = folder_periods(env, arena, folder, ", ");
+        return periods.size > 0 ? fail_hint(err, "give one that lies in it: %.*s", TEXT_ARG(periods))
+                                : fail_hint(err, "give a folder as `farthing bill` left it");
     }
     TRY(status);
-    *run = yyjson_doc_get_root(arena_read_json(folder->arena, json));
-    return yyjson_is_obj(*run) ? OK : fail(err, ERR_CORRUPT, "%s: is damaged", path);
+    *root = yyjson_doc_get_root(arena_read_json(arena, json));
+    if (yyjson_is_obj(*root) && folder_run_is_whole(json)) {
+        return OK;
+    }
+    *root = NULL;
+    (void)fail(err, ERR_CORRUPT, "%s: is damaged", path);
+    return fail_hint(err, "copy the output folder again, or bill again");
+}
+
+enum status folder_run(struct folder *folder, yyjson_val **run, struct error *err)
+{
+    return folder_json(folder->env, folder->arena, folder->path, "run.json", run, err);
 }
 
 enum status folder_check(struct folder *folder, yyjson_val *run, const char *name,

@@ -58,8 +58,16 @@ void reader_close(struct reader *reader);
 enum {
     RUN_FILE_MAX_BYTES = 256 * 1024 * 1024
 }; /* run.json names each file of events: a million of them */
-/* What the folder's run says of itself, an object in the folder's arena; ERR_INPUT when it is not
- * there. */
+/* The object in run.json or summary.json of an output folder, in the arena; NULL when it fails.
+ * ERR_INPUT when the file is not there, which tells that the folder is not whole, ERR_CORRUPT when
+ * it is no object, ERR_NOT_FOUND when there is no folder. */
+enum status folder_json(struct env *env, struct arena *arena, const char *folder, const char *name,
+                        yyjson_val **root, struct error *err);
+/* The end of run.json: a hash of what stands before it, which tells that it was not edited.  One
+ * that was written without such an end is whole. */
+void folder_end_run(struct buffer *run);
+bool folder_run_is_whole(struct text json);
+/* What the folder's run says of itself, as folder_json. */
 enum status folder_run(struct folder *folder, yyjson_val **run, struct error *err);
 /* Whether the file is as the folder's run wrote it, by its run.json; else ERR_CORRUPT.  All of it
  * is read, at the pace of memory or the disk. */

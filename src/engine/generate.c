@@ -961,9 +961,24 @@ static enum status check_options(const struct generate_options *options, struct 
     }
     if (options->period.to - options->period.from < NS_PER_DAY ||
         options->period.from < 4 * NS_PER_DAY) {
-        return fail(err, ERR_INPUT, "period: a day at least, after 1970-01-04");
+        (void)fail(err, ERR_INPUT, "the period is shorter than a day, or begins before 1970-01-05");
+        return fail_hint(err, "--period takes a month such as 2026-10, or another time of a day "
+                              "or more");
     }
     return OK;
+}
+
+static const char *usage_name(const struct generate_options *options)
+{
+    return options->compress ? "usage.ndjson.zst" : "usage.ndjson";
+}
+
+/* The events of an earlier run in the other form: who gives the folder would give both. */
+static bool is_outdated_usage(const void *context, struct text name)
+{
+    bool is_usage = text_equal(name, TEXT("usage.ndjson")) ||
+                    text_equal(name, TEXT("usage.ndjson.zst"));
+    return is_usage && !text_equal(name, text_of(usage_name(context)));
 }
 
 static enum status write_files(struct generator *generator, struct sink *sink,
@@ -982,8 +997,7 @@ static enum status write_files(struct generator *generator, struct sink *sink,
         TRY(output_file_open(output, files[i].name, &sink->file, err));
         TRY(files[i].write(generator, sink, err));
     }
-    const char *name = generator->options.compress ? "usage.ndjson.zst" : "usage.ndjson";
-    TRY(output_file_open(output, name, &sink->file, err));
+    TRY(output_file_open(output, usage_name(&generator->options), &sink->file, err));
     if (!generator->options.compress) {
         return write_usage(generator, sink, err);
     }
@@ -1002,7 +1016,8 @@ enum status generate_run(struct env *env, const struct generate_options *options
 {
     TRY(check_options(options, err));
     struct output *output;
-    struct output_options how = {.replace = options->replace};
+    struct output_options how = {
+        .replace = options->replace, .is_outdated = is_outdated_usage, .context = options};
     TRY(output_open(env, options->folder, &how, &output, err));
     struct arena arena;
     jmp_buf recover;

@@ -402,27 +402,47 @@ __attribute__((noinline)) static void finish_several(struct worker *worker, stru
     emit_parts(worker, &records, main);
 }
 
-/* Keeps the first places of so many subjects: which these are depends on no order. */
-__attribute__((cold, noinline)) static void note_stranger(struct worker *worker,
-                                                          struct hash128 subject, uint64_t position)
+/* Of a name that is cut no character is left in parts. */
+static void set_name(struct stranger *stranger, struct text name)
 {
-    struct stranger found = {subject, position};
-    uint32_t at = 0, count = worker->stranger_count;
-    while (at < count && hash_compare(worker->strangers[at].subject, found.subject) != 0) {
+    size_t size = name.size < STRANGER_NAME_BYTES ? name.size : STRANGER_NAME_BYTES - 1;
+    while (size < name.size && size > 0 && ((unsigned char)name.at[size] & 0xC0) == 0x80) {
+        size--;
+    }
+    memcpy(stranger->name, name.at, size);
+    stranger->name[size] = '\0';
+}
+
+__attribute__((cold)) void strangers_note(struct strangers *known, struct hash128 hash,
+                                          uint64_t position, struct text name)
+{
+    struct stranger *items = known->items;
+    uint32_t at = 0, count = known->count;
+    while (at < count && hash_compare(items[at].hash, hash) != 0) {
         at++;
     }
     if (at == count && count < STRANGERS_MOST) {
-        worker->stranger_count++;
+        known->count++;
     } else if (at == count) {
         at--; /* the last of them gives way, if it comes later */
     }
-    if (at < count && worker->strangers[at].position <= found.position) {
+    if (at < count && items[at].position <= position) {
         return;
     }
-    for (; at > 0 && worker->strangers[at - 1].position > found.position; at--) {
-        worker->strangers[at] = worker->strangers[at - 1];
+    for (; at > 0 && items[at - 1].position > position; at--) {
+        items[at] = items[at - 1];
     }
-    worker->strangers[at] = found;
+    items[at].hash = hash;
+    items[at].position = position;
+    set_name(&items[at], name);
+}
+
+void strangers_merge(struct strangers *all, const struct strangers *more)
+{
+    for (uint32_t i = 0; i < more->count; i++) {
+        const struct stranger *item = &more->items[i];
+        strangers_note(all, item->hash, item->position, text_of(item->name));
+    }
 }
 
 static void finish_pending(struct worker *worker, struct pending *pending)
@@ -430,7 +450,7 @@ static void finish_pending(struct worker *worker, struct pending *pending)
     uint32_t account = pending->arrival.account;
     if (account == NONE && !pending->is_found &&
         excluded_of(pending->records) != EXCLUDE_NO_METER) {
-        note_stranger(worker, pending->subject, pending->arrival.position);
+        strangers_note(&worker->no_account, pending->subject, pending->arrival.position, TEXT(""));
     }
     if (accounts_has_copies(worker->run->accounts, account)) {
         finish_copies(worker, pending);
@@ -842,8 +862,8 @@ static uint32_t units_of(const struct meter *meter)
 
 /* What the meters of its type make of an event, for an account. */
 static void measure_event(struct worker *worker, struct event_records *records,
-                          const struct event *event, uint32_t account, const uint32_t *meters,
-                          uint32_t count)
+                          const struct event *event, uint64_t position, uint32_t account,
+                          const uint32_t *meters, uint32_t count)
 {
     const struct run *run = worker->run;
     records->used = records->count = records->reserved = 0;
@@ -861,10 +881,17 @@ static void measure_event(struct worker *worker, struct event_records *records,
         if (worker->is_late) {
             measure.exclusion = EXCLUDE_LATE;
         }
+        const struct record *record = &records->units[records->used];
         bool is_spread = run->catalog->meters[meters[i]].spread_from && account != NONE &&
                          measure.exclusion == EXCLUDE_NONE;
         (is_spread ? add_spread : add_measure)(worker, records, event, account, meters[i],
                                                &measure);
+        /* Unless it is excluded for another reason, which goes before. */
+        if (excluded_of(record) == EXCLUDE_UNKNOWN_SKU &&
+            records->partitions[records->count - 1] != NOWHERE) {
+            strangers_note(&worker->unknown_sku, account_hash(&run->finder, measure.unknown_sku),
+                          position, measure.unknown_sku);
+        }
     }
     if (records->count == 0) {
         struct record none = no_meter_record(event);
@@ -882,8 +909,8 @@ static void take_event_copies(struct worker *worker, struct event_records *recor
     uint32_t own = arrival->account, first = accounts->copy_first[own];
     bool is_counted = false;
     for (uint32_t i = first; i <= accounts->copy_first[own + 1]; i++) {
-        measure_event(worker, records, event, i == first ? own : accounts->copies[i - 1], meters,
-                      meter_count);
+        measure_event(worker, records, event, arrival->position,
+                      i == first ? own : accounts->copies[i - 1], meters, meter_count);
         emit_place(worker, records, arrival, &is_counted);
     }
     assert(is_counted);
@@ -903,9 +930,9 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
         take_event_copies(worker, &records, event, arrival, meters, count);
         return;
     }
-    measure_event(worker, &records, event, arrival->account, meters, count);
+    measure_event(worker, &records, event, arrival->position, arrival->account, meters, count);
     if (arrival->account == NONE && excluded_of(records.units) != EXCLUDE_NO_METER) {
-        note_stranger(worker, subject, arrival->position);
+        strangers_note(&worker->no_account, subject, arrival->position, TEXT(""));
     }
     uint32_t main = records.partitions[0];
     arrival->partition = (uint16_t)main;
@@ -1063,7 +1090,8 @@ static inline bool measure_plain(struct worker *worker, const struct event *even
     return true;
 }
 
-/* The same of an event that has few meters, whose records keep no key. */
+/* The same of an event that has few meters, whose records keep no key.  The name of a SKU that
+ * nothing is would be gone when its account is known: such an event goes the general way. */
 static bool measure_simple(struct worker *worker, const struct event *event, const uint32_t *meters,
                            uint32_t count, struct pending *pending)
 {
@@ -1080,6 +1108,10 @@ static bool measure_simple(struct worker *worker, const struct event *event, con
         const struct meter *meter = &catalog->meters[meters[i]];
         struct measure measure;
         meter_apply(catalog, meter, event, worker->meter_scratch, &measure);
+        if (measure.exclusion == EXCLUDE_UNKNOWN_SKU) {
+            pending->count = pending->units = 0;
+            return false;
+        }
         if (measure.matched) {
             struct record made = {.print = event->print,
                                   .flags = pending->count == 0 ? RECORD_FIRST : 0};

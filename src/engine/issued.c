@@ -93,6 +93,11 @@ enum status check_written(struct run *run, const char *folder, const char *name,
         return fail_hint(err, "give a folder as `farthing bill` left it");
     }
     yyjson_doc *doc = yyjson_read(json.at, json.size, 0);
+    if (!yyjson_is_obj(yyjson_doc_get_root(doc)) || !folder_run_is_whole(json)) {
+        yyjson_doc_free(doc);
+        (void)fail(err, ERR_CORRUPT, "%s: is damaged", path.at);
+        return fail_hint(err, "copy the output folder again, or bill again");
+    }
     yyjson_val *file = yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "files"), name);
     hash128_format(hash_blocks(bytes.at, bytes.size), print);
     bool same = text_equal(json_text(file, "print"), text_of(print));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "catalog/complain.h"
+#include "engine/folder.h"
 #include "engine/margins.h"
 #include "engine/letter.h"
 #include "engine/run.h"
@@ -290,6 +291,20 @@ static void sum_amounts(struct run *run, struct farthing_summary *summary)
     }
 }
 
+static void list_unknown_skus(struct run *run, struct farthing_summary *summary)
+{
+    struct strangers *all = arena_calloc(&run->arena, 1, sizeof *all);
+    const char **names = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *names);
+    for (int i = 0; i < run->threads; i++) {
+        strangers_merge(all, &run->workers[i].unknown_sku);
+    }
+    for (uint32_t i = 0; i < all->count; i++) {
+        names[i] = all->items[i].name;
+    }
+    summary->unknown_sku = names;
+    summary->unknown_sku_count = all->count;
+}
+
 static void sum_counts(struct run *run, struct farthing_summary *summary)
 {
     struct farthing_count *refused = arena_calloc(&run->arena, REFUSALS, sizeof *refused);
@@ -330,21 +345,28 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     }
     summary->refused = refused;
     summary->excluded = excluded;
-    summary->no_account = run->strangers;
-    summary->no_account_count = run->stranger_count;
+    summary->no_account = run->no_account;
+    summary->no_account_count = run->no_account_count;
+    list_unknown_skus(run, summary);
     char *hex = arena_alloc(&run->arena, 17);
     hash64_format(print, hex);
     summary->fingerprint = hex;
 }
 
-/* As lists of bills have it: a payer's own bill, and each of its views, may fail. */
+/* As lists of bills have it: a payer's own bill, and each of its views, may fail.  In a list by
+ * name an account that is called so itself is another one. */
 static const char *name_failed(struct run *run, const struct failed_payer *failed)
 {
+    struct arena *arena = &run->arena;
     struct text contract = bill_contract(run->catalog, run->accounts, failed->index);
-    return contract.size > 0 ? text_format(&run->arena, "%.*s (%.*s)", TEXT_ARG(failed->payer),
-                                           TEXT_ARG(contract))
-                                   .at
-                             : text_copy(&run->arena, failed->payer).at;
+    struct text name = contract.size > 0 ? text_format(arena, "%.*s (%.*s)",
+                                                       TEXT_ARG(failed->payer), TEXT_ARG(contract))
+                                         : text_copy(arena, failed->payer);
+    while (contract.size > 0 && accounts_find(run->accounts, NONE, name) != MAP_NONE) {
+        contract = text_format(arena, "(%.*s)", TEXT_ARG(contract));
+        name = text_format(arena, "%.*s (%.*s)", TEXT_ARG(failed->payer), TEXT_ARG(contract));
+    }
+    return name.at;
 }
 
 static void list_failures(struct run *run, struct farthing_summary *summary)
@@ -544,7 +566,7 @@ static enum status write_run_file(struct run *run)
     }
     add_read(run, &out);
     add_files(run, &out);
-    buffer_add_text(&out, TEXT("}\n"));
+    folder_end_run(&out);
     return output_append_text(file, buffer_text(&out), run->err);
 }
 

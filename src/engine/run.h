@@ -238,11 +238,17 @@ struct money_sums {
 
 enum { PRODUCTS_KNOWN_BITS = 8, PARTITION_RANGES = 4096 };
 
-/* A subject that is no account, and where it came first, as in an arrival. */
-enum { STRANGERS_MOST = 3 };
+/* A name of nothing, and where it came first, as in an arrival: a subject that is no account, which
+ * is read again there, or a SKU that nothing is, with the beginning of its name. */
+enum { STRANGERS_MOST = 3, STRANGER_NAME_BYTES = 256 };
 struct stranger {
-    struct hash128 subject;
+    struct hash128 hash;
     uint64_t position;
+    char name[STRANGER_NAME_BYTES];
+};
+struct strangers {
+    struct stranger items[STRANGERS_MOST]; /* by position */
+    uint32_t count;
 };
 
 struct worker {
@@ -329,8 +335,7 @@ struct worker {
     bool is_amount_lost; /* one of these has left its range */
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
-    struct stranger strangers[STRANGERS_MOST]; /* by position */
-    uint32_t stranger_count;
+    struct strangers no_account, unknown_sku;
     struct fewer fewer; /* the first of them */
     uint64_t fewer_count;
     struct cut_values cut_values;
@@ -459,8 +464,8 @@ struct run {
     struct worker *workers;
     struct conflict *conflicts;
     uint32_t conflict_count, conflict_capacity;
-    const char **strangers; /* the first subjects that are no account; NULL: none */
-    uint32_t stranger_count;
+    const char **no_account; /* the first subjects that are no account; NULL: none */
+    uint32_t no_account_count;
     struct output *output;
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
     struct output_file *letters_file, *conflicts_file, *summary_file;
@@ -607,6 +612,11 @@ enum status taken_back_check(struct run *run);
 /* Who pays for whom through all of the period; before the partitions of the books are made. */
 void run_find_payers(struct run *run);
 enum status run_read(struct run *run);
+/* Keeps the first places of so many names: which these are depends on no order.  Of those of all
+ * workers, too. */
+void strangers_note(struct strangers *known, struct hash128 hash, uint64_t position,
+                    struct text name);
+void strangers_merge(struct strangers *all, const struct strangers *more);
 /* The warning of so many files that changed while they were read, the first of them at path. */
 const char *change_format(struct arena *arena, const char *path, uint32_t count);
 enum status run_accept(struct run *run);

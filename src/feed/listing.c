@@ -90,15 +90,19 @@ static enum status add_file(struct listing *listing, const char *path, const str
         TRY(status);
         TRY(close_status);
         file.packing = stream_packing(magic, got);
-        file.format = segment_is_magic(magic, got) ? FEED_SEGMENT : file.format;
-        if (got >= 4 && memcmp(magic, "PAR1", 4) == 0) {
+        /* What was cut before its magic ends only the name tells. */
+        bool is_cut = got < sizeof magic && !says_gzip && !says_zstd;
+        if (segment_is_magic(magic, got) || (is_cut && ends_with(path, &size, ".segment"))) {
+            file.format = FEED_SEGMENT;
+        }
+        if ((got >= 4 && memcmp(magic, "PAR1", 4) == 0) ||
+            (got < 4 && is_cut && ends_with(path, &size, ".parquet"))) {
             file.format = FEED_PARQUET;
             if (!listing->options->takes_parquet) {
                 (void)fail(err, ERR_INPUT, "%s is a Parquet file", path);
                 return err ? fail_hint(err, "make segments of it with farthing import") : ERR_INPUT;
             }
         }
-        /* An empty file has no magic; one that is named .gz was cut at its very start. */
         if (got == 0 && (says_gzip || says_zstd)) {
             file.packing = says_gzip ? PACKED_GZIP : PACKED_ZSTD;
         }

@@ -730,6 +730,7 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
         out->sku = known ? known->sku : map_find(&catalog->sku_by_name, name);
         if (out->sku == MAP_NONE && of_key == EXCLUDE_NONE) {
             of_key = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;
+            out->unknown_sku = name;
         }
         note_fault(&fault, of_key);
     }

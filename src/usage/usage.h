@@ -69,8 +69,9 @@ struct measure {
     uint32_t dimension_count;
     struct text resource;
     struct dec value;
-    struct text key;      /* of a meter that counts unique ones */
-    struct period spread; /* of a meter that spreads its events */
+    struct text key;         /* of a meter that counts unique ones */
+    struct period spread;    /* of a meter that spreads its events */
+    struct text unknown_sku; /* of EXCLUDE_UNKNOWN_SKU; valid until the next event */
 };
 
 /* An event that took time: its value belongs to all of it alike. */
