@@ -467,7 +467,7 @@ static enum status buy_late(struct work *work, const struct wallet *wallet,
                             struct grant_state *state)
 {
     const struct grant *grant = wallet_grant(wallet, state);
-    if (!grant->has_cost || !state->has_begun || state->has_ended) {
+    if (!grant->has_cost || !state->has_begun || state->has_ended || state->is_gone) {
         return OK;
     }
     instant came = grant->from;
@@ -491,10 +491,12 @@ static enum status happen(struct work *work, const struct wallet *wallet, struct
         *balance = DEC_ZERO;
         return OK;
     case BEGINS:
+        state->is_gone = false;
         state->has_begun = true;
         *balance = amount;
         break;
     case RECURS:
+        state->is_gone = false;
         kept = rolled_over(grant, *balance);
         had = dec_min(*balance, kept);
         TRY(dec_add(amount, kept, balance, work->err));
@@ -621,6 +623,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && grant->from <= wallet->now;
         grants[i].has_ended = old[o].has_ended && grant->to <= wallet->now;
+        grants[i].is_gone = grants[i].has_begun && (old[o].has_ended || old[o].is_gone);
     }
     wallet->grants = grants;
     wallet->held = held;

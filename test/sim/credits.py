@@ -9,7 +9,7 @@ ZERO = Fraction(0)
 
 
 class Grant:
-    def __init__(self, record, zone, number):
+    def __init__(self, record, zone, number, owner=None):
         self.id = str(record.get("id", number))
         self.record, self.amount = record, num(record["amount"])
         self.start = times.parse_date(record["from"], zone) if record.get("from") else times.MIN
@@ -18,6 +18,7 @@ class Grant:
             self.end = min(self.end, times.parse_date(record["void"], zone))
         self.balance, self.begun, self.ended, self.now = ZERO, False, False, times.MIN - 1
         self.where = record.get("where")
+        self.is_anothers = "account" in record and str(record["account"]) != owner  # and never in this wallet
         rollover = record.get("rollover")
         self.least = num(rollover.get("min", 0)) if rollover else ZERO
         self.most = num(rollover["max"]) if rollover and "max" in rollover else None if rollover else ZERO
@@ -41,6 +42,8 @@ class Grant:
     def moments(self, after, until):
         """(time, what): begins, recurs, ends."""
         out = []
+        if self.is_anothers:
+            return out
         if not self.begun and self.start <= until:
             out.append((self.start, "begin"))
         if self.clock and self.start <= until:
@@ -57,7 +60,8 @@ class Grant:
 class Wallet:
     """The grants of one credit step in one scope."""
 
-    def __init__(self, body, zone=None):
+    def __init__(self, body, zone=None, owner=None):
+        self.owner = owner
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
@@ -66,7 +70,7 @@ class Wallet:
 
     def read(self, body):
         self.body = body
-        self.grants = [Grant(record, self.zone, i) for i, record in enumerate(body.get("grants", []))]
+        self.grants = [Grant(record, self.zone, i, self.owner) for i, record in enumerate(body.get("grants", []))]
         order = body.get("order", ["priority", "to", "from"])
         self.grants.sort(key=lambda g: [self.rank(g, name) for name in order] + [g.id.encode()])
         self.resets = sorted(times.parse_date(t, self.zone) for t in body.get("resets", []))
@@ -89,12 +93,12 @@ class Wallet:
             return
         if start > self.now:
             self.advance(start - 1)
-        self.known.update({grant.id: grant for grant in self.grants})
+        self.known.update({grant.id: grant for grant in self.grants if not grant.is_anothers})
         self.read(body)
         new = [grant for grant in self.grants if grant.id not in self.known or not self.known[grant.id].begun]
         for grant in self.grants:
             old = self.known.get(grant.id)
-            if old and old.begun:
+            if old and old.begun and not grant.is_anothers:
                 grant.balance, grant.now = old.balance, max(old.now, self.now)
                 grant.begun = old.begun and grant.start <= self.now
                 grant.ended = old.ended and grant.end <= self.now
@@ -212,6 +216,6 @@ class Wallet:
 
     def balances(self, at):
         self.advance(at)
-        out = {grant.id: grant.balance for grant in self.grants}
+        out = {grant.id: grant.balance for grant in self.grants if not grant.is_anothers}
         out["overage"], out["top_up"] = self.debt, self.top
         return out

@@ -627,7 +627,8 @@ class ChargeSteps:
             return self.holds(self.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
-                       s.node == step.node and self.is_one_wallet(s, step) and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))]
+                       s.node == step.node and self.is_one_wallet(s, step) and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))
+                                                                                   if str(g.get("account", account)) == account]
                        for s in price.steps))
 
     def versions(self, price, step):
@@ -641,7 +642,8 @@ class ChargeSteps:
         """Of a price it follows the versions from the first on, whether or not a charge comes in their time."""
         from credits import Wallet
         versions = [] if self.level or step.shared else self.versions(row.price, step)
-        wallet = Wallet(versions[0][1] if versions else step.body, self.setup.zone)
+        owner = self.scope_account(self.flow_of(row), step)
+        wallet = Wallet(versions[0][1] if versions else step.body, self.setup.zone, owner)
         if versions:
             wallet.start, wallet.versions = versions[0][0], versions
         return wallet
