@@ -109,6 +109,7 @@ def tame_step(step, is_linear, is_cut):
         body.pop("attribute", None)
     if kind == "bound" and "min" in body:
         del body["min"]
+        body.pop("settle", None)
         body.setdefault("max", Raw("17"))
     if kind == "allowance" and ("events" in body or "usage(" in str(body.get("quantity"))):
         body.pop("events", None)

@@ -275,9 +275,10 @@ class ChargeSteps:
         contract, account = self.contract(row), row.account
         if step.scope in ("organization", "contract"):  # whoever of those who share it comes first
             account = self.scope_account(self.flow_of(row), step)
-        if step.scope == "organization" and not step.level.startswith("contract/"):
+        if step.scope == "organization" and not (step.term and step.level.startswith("contract/")):
             contract = self.setup.contract(self.payer, self.key(row, step)[2][0])
-        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(account)
+        starts = [self.setup.date(contract.get("from"), None) if contract else None, self.setup.since(account)]
+        start = max((at for at in starts if at is not None), default=None)
         if start is None:
             return True
         at = self.setup.turn(step, self.payer, account, start, contract)
@@ -296,7 +297,7 @@ class ChargeSteps:
 
     @staticmethod
     def unit_price(flow):
-        return flow.amount / flow.quantity if flow.quantity else ZERO
+        return flow.net() / flow.quantity if flow.quantity else ZERO
 
     def whole_change(self, key, group, sign):
         """An amount, or a percentage of the whole, spread over the charges of the bucket by the chord."""
@@ -372,7 +373,7 @@ class ChargeSteps:
             factor = self.number(body.get("overage", 1), row, step) - 1
             over = max(after, limit) - max(before, limit)
             if units:
-                bucket["rate"] = self.unit_price(flow)
+                bucket["rate"] = quantize(self.unit_price(flow))  # which goes on in the closing
                 flow.adjust(step.name, "overage", quantize(over * factor * self.unit_price(flow)))
             else:
                 change = quantize(factor * (max(after, limit) - limit)) - quantize(factor * (max(before, limit) - limit))
