@@ -62,6 +62,7 @@ class Wallet:
 
     def __init__(self, body, zone=None, owner=None):
         self.owner = owner
+        self.is_nobodys = lambda grant, came, end: False  # whether nobody has the wallet to buy it
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
@@ -118,11 +119,9 @@ class Wallet:
             return sign * grant.end
         if name == "from":
             return sign * grant.start
-        value = grant.record.get("width" if name == "wide" else name, 0)
-        try:
-            return sign * num(value)
-        except ValueError:
-            return str(value)
+        if name == "id":  # by bytes; what is longer comes behind
+            return [sign * (byte + 1) for byte in grant.id.encode()] + [0]
+        return sign * num(grant.record.get("width" if name == "wide" else name, 0))
 
     def advance(self, until):
         """All that happens up to an instant, in its order: ends, resets, recurrences, beginnings."""
@@ -142,22 +141,30 @@ class Wallet:
             elif what == "begin":
                 if not self.grants[i].ended:
                     self.grants[i].begun = True
-                    self.fill(self.grants[i], ZERO, self.grants[i].amount, at <= self.now)
+                    self.fill(self.grants[i], ZERO, self.came(self.grants[i], at), at <= self.now)
                     self.buy(self.grants[i], at)
             elif not self.grants[i].ended:
                 grant = self.grants[i]
                 kept = grant.rolled() if "rollover" in grant.record else ZERO
-                self.fill(grant, min(grant.balance, kept), grant.amount + kept, at <= self.now)
+                self.fill(grant, min(grant.balance, kept), self.came(grant, at) + kept, at <= self.now)
                 self.buy(grant, at)
         self.now = max(self.now, until)
         for grant in self.grants:
             grant.now = self.now
 
+    def came(self, grant, at):
+        """What nobody bought as long as it was there does not roll over."""
+        is_bought = "cost" in grant.record and "rollover" in grant.record
+        return ZERO if is_bought and self.is_nobodys(grant, at, self.there(grant, at)) else grant.amount
+
+    @staticmethod
+    def there(grant, at):
+        return min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
+
     def buy(self, grant, at):
         """It is paid as it comes, or as somebody has the wallet, as long as it is there: what another version may sell, too."""
         if "cost" in grant.record or self.versions:
-            end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
-            self.bought.append((at, end, grant.id, 1, num(grant.record.get("cost", 0))))
+            self.bought.append((at, self.there(grant, at), grant.id, 1, num(grant.record.get("cost", 0))))
 
     def fill(self, grant, had, has, is_past=False):
         """What comes in repays a debt."""

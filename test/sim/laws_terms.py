@@ -451,6 +451,8 @@ def scope(bench):
                 (kind, body), = term.items()
                 if body.get("scope") != "resource" and (kind != "round" or body.get("at") == "bucket") and kind != "tax":
                     body["scope"] = chosen
+                    for grant in body.get("grants", []):
+                        grant.pop("account", None)
                     body.pop("share", None)
         found.append(laws.sums(single.bill(chosen, changed, lines).lines(), "bill", "account", "sku", "price", "step", "kind", "grant"))
     bench.equal("amount", *found, TINY)

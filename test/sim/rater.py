@@ -1208,7 +1208,7 @@ class Bill(ChargeSteps, CoverSteps):
             due = self.due(flow, last, key[2])
             step = self.at_end(flow, last, due, lambda s: "min" in s.body)
             is_now = self.cut[0] < due <= self.cut[1] or (due <= self.cut[0] and self.fresh[key])  # what comes behind it counts, too
-            is_now = is_now or (step.body.get("settle") == "now" and due > self.cut[1])  # the next bill corrects it
+            is_now = is_now or (step.body.get("settle") == "now" and due > self.cut[1] and self.fresh[key])  # the next bill corrects it
             if "min" not in step.body or not is_now:
                 continue
             least = quantize(self.number(step.body["min"], flow.row, step)

@@ -609,7 +609,7 @@ class ChargeSteps:
                 at, end = max(start, self.cut[0]), min(end, self.cut[1])
                 if at < end and self.setup.payer(account, at) == self.payer and self.holds(level, account, at):
                     row = TermRow(account, at, self.setup.contract(account, at), step.price)
-                    out.setdefault(self.key(row, step)[:2], row)
+                    out.setdefault(self.wallet_key(row, step), row)
         return out
 
     def first_held(self, row, step, came, end, grant):
@@ -639,6 +639,10 @@ class ChargeSteps:
                  and s.kind == "credit" and self.is_one_wallet(s, step)]
         return sorted(found, key=lambda f: f[0])
 
+    def wallet_key(self, row, step):
+        """Versions with another scope have wallets of their own."""
+        return (*self.key(row, step)[:2], step.scope)
+
     def new_wallet(self, row, step):
         """Of a price it follows the versions from the first on, whether or not a charge comes in their time."""
         from credits import Wallet
@@ -647,6 +651,7 @@ class ChargeSteps:
         wallet = Wallet(versions[0][1] if versions else step.body, self.setup.zone, owner)
         if versions:
             wallet.start, wallet.versions = versions[0][0], versions
+        wallet.is_nobodys = lambda grant, came, end: self.first_held(row, step, came, end, grant.id) is None
         return wallet
 
     @staticmethod
@@ -675,7 +680,7 @@ class ChargeSteps:
                             continue
                         row = TermRow(account, at, self.setup.contract(account, at), price)
                         row.sku = price.skus[0]
-                        key = self.key(row, step)[:2]
+                        key = self.wallet_key(row, step)
                         wallets[key] = wallets[key] or self.new_wallet(row, step)
                         rows.setdefault(key, (row, step))
 
@@ -704,7 +709,7 @@ class ChargeSteps:
             kinds = step.body.get("kinds")
             if any(flow.amount is None or kinds is None or flow.kind in kinds or
                    ("tax" in kinds and any(a.kind == "tax" for a in flow.adjustments)) for flow in row.flows):
-                by_wallet[self.key(row, step)[:2]].append((row, step))
+                by_wallet[self.wallet_key(row, step)].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
             buyers[key] = row, step = row, self.sold_step
             wallets[key] = wallets[key] or self.new_wallet(row, step)
@@ -776,10 +781,10 @@ class ChargeSteps:
             for row, flow in flows:
                 others, step = [], steps[id(row)]
                 for account, other in self.sharing(row, step) if "share" in step.body else ():
-                    key = self.key(other, step)[:2]
+                    key = self.wallet_key(other, step)
                     wallets[key] = wallets[key] or self.new_wallet(other, step)
                     others.append((account, wallets[key]))
-                key = self.key(row, step)[:2]
+                key = self.wallet_key(row, step)
                 wallets[key] = wallets[key] or self.new_wallet(row, step)
                 self.pay(wallets[key], row, flow, step, others, own_only)
         self.wallets += [wallet for wallet in wallets.values() if wallet]

@@ -7,7 +7,7 @@ import random
 
 import times
 from usage import WITHDRAWAL, Refused, read_line
-from world import OPEN, Raw, write_json
+from world import LEFT, OPEN, Raw, write_json
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
 ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit", "allocate")} | {
@@ -427,6 +427,9 @@ def long_world(world, rng):
             ((kind, body),) = made.items()
             body["name"] = "lasting-" + kind  # of one name are steps of one kind
             steps.append(made)
+    if "wallets" not in LEFT:
+        import world_wallets  # which takes from here
+        world_wallets.say_more(long, world.rng("long wallets"))
     return long, periods
 
 

@@ -10,7 +10,10 @@ RATINGS = ("rate", "tier", "percent", "formula")
 
 
 def add(world):
-    rng = world.rng("wallets")
+    say_more(world, world.rng("wallets"))
+
+
+def say_more(world, rng):
     if rng.random() < 0.6:
         return
     words = Words(world, rng)
