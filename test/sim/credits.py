@@ -64,6 +64,7 @@ class Wallet:
         self.owner = owner
         self.is_nobodys = lambda grant, came, end: False  # whether nobody has the wallet to buy it
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
+        self.sold = set()  # {(grant, when it came)}
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
         self.start, self.versions = times.MIN, []  # since when it has this body; [(start, body)] of a price's
@@ -163,6 +164,9 @@ class Wallet:
 
     def buy(self, grant, at):
         """It is paid as it comes, or as somebody has the wallet, as long as it is there: what another version may sell, too."""
+        if (grant.id, at) in self.sold:  # a version before has it too
+            return
+        self.sold.add((grant.id, at))
         if "cost" in grant.record or self.versions:
             self.bought.append((at, self.there(grant, at), grant.id, 1, num(grant.record.get("cost", 0))))
 

@@ -207,7 +207,7 @@ class ChargeSteps:
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
-            elif "percent" in body and not {"attribute", "limit"} & set(body):  # without memory
+            elif "percent" in body and "attribute" not in body and "amount" not in body.get("limit", {}):  # without memory
                 self.limited(row, step, flow, sign * self.off(row, step, base))
             elif self.goes_in_order(body):
                 x, key = self.memory("position", Fraction), self.key(row, step)
@@ -373,7 +373,8 @@ class ChargeSteps:
             factor = self.number(body.get("overage", 1), row, step) - 1
             over = max(after, limit) - max(before, limit)
             if units:
-                bucket["rate"] = quantize(self.unit_price(flow))  # which goes on in the closing
+                if flow.quantity:  # the last unit; its cost goes on in the closing
+                    bucket["rate"] = quantize(self.unit_price(flow))
                 flow.adjust(step.name, "overage", quantize(over * factor * self.unit_price(flow)))
             else:
                 change = quantize(factor * (max(after, limit) - limit)) - quantize(factor * (max(before, limit) - limit))

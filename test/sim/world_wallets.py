@@ -49,7 +49,8 @@ class Words:
     def units(self, steps):
         """Grants of units before the rating, without what is of money."""
         place = next((i for i, step in enumerate(steps) if any(kind in step for kind in RATINGS)), None)
-        if place is None or any("use" in step for step in steps[place:]):
+        if place is None or any("use" in step for step in steps[place:]) or any(
+                body.get("name") == "units" for step in steps for body in step.values() if isinstance(body, dict)):
             return
         body = self.maker.credit()
         for key in ("kinds", "clock", "targets", "largest"):
@@ -113,7 +114,7 @@ class Words:
         if "prepaid" not in body:
             if self.some(0.2):
                 body["quantity"] = self.world.limit(rng)
-                del body["amount"]
+                body.pop("amount", None)
             if self.some(0.25):
                 body["prorate"] = rng.choice(["day", "second"])
             if self.some(0.2) and "quantity" not in body:
