@@ -467,7 +467,7 @@ class Bill(ChargeSteps, CoverSteps):
         except ValueError:  # an expression: evaluated once per bucket, by its first row
             body, kind = step.body, step.kind
             is_alone = step.clock == "row" or kind in ("fixed", "rate", "percent", "formula") or (  # each has its own
-                kind in ("discount", "markup") and "percent" in body and "limit" not in body and body.get("attribute", "in_order") == "in_order")
+                kind in ("discount", "markup") and "percent" in body and "amount" not in body.get("limit", {}) and body.get("attribute", "in_order") == "in_order")
             key = (id(step), text, self.key(row, step), row if is_alone else None)
             if key not in self.numbers:
                 self.numbers[key] = self.evaluate(text, row, flow, step)
