@@ -21,7 +21,7 @@ class Grant:
         self.is_anothers = "account" in record and str(record["account"]) != owner  # and never in this wallet
         rollover = record.get("rollover")
         self.least = num(rollover.get("min", 0)) if rollover else ZERO
-        self.most = num(rollover["max"]) if rollover and "max" in rollover else None if rollover else ZERO
+        self.most = ZERO if rollover is None else num(rollover["max"]) if "max" in rollover else None  # {}: all of it
         self.clock = None
         if "every" in record:
             every = record["every"]

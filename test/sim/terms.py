@@ -375,7 +375,7 @@ class ChargeSteps:
             if units:
                 if flow.quantity:  # the last unit; its cost goes on in the closing
                     bucket["rate"] = quantize(self.unit_price(flow))
-                flow.adjust(step.name, "overage", quantize(over * factor * self.unit_price(flow)))
+                flow.adjust(step.name, "overage", quantize(quantize(over * factor) * self.unit_price(flow)))
             else:
                 change = quantize(factor * (max(after, limit) - limit)) - quantize(factor * (max(before, limit) - limit))
                 flow.adjust(step.name, "overage", change)
@@ -629,9 +629,13 @@ class ChargeSteps:
             return self.holds(self.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
-                       s.node == step.node and self.is_one_wallet(s, step) and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))
-                                                                                   if str(g.get("account", account)) == account]
+                       s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at)
                        for s in price.steps))
+
+    def gives(self, step, name, account, at):
+        from credits import Grant
+        grants = [Grant(record, self.setup.zone, i, account) for i, record in enumerate(step.body.get("grants", []))]
+        return any(g.id == name and not g.is_anothers and g.start <= at < g.end for g in grants)
 
     def versions(self, price, step):
         """[(start, body)] of a step's versions that have its wallets."""
