@@ -166,6 +166,14 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
     } else {
         *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
     }
+    if (*prorate != PRORATE_NONE && work->step->clock == CLOCK_ALWAYS) {
+        *prorate = PRORATE_NONE; /* what a profile says is of turns that end */
+        if (own_key(work, "prorate") != NULL) {
+            COMPLAIN(loader, of_step, "STEP_CLOCK", TEXT("clock: period, or month, year ..."),
+                     "what is prorated has a part of a turn, and all time has no part");
+            return;
+        }
+    }
     if (*prorate == PRORATE_NONE) {
         refuse_key(work, "digits", "is of proration, and here is none");
     }

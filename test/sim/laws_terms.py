@@ -218,6 +218,8 @@ def add_up(bench, edges):
     catalog = with_terms(bench, tame(world, is_cut=True), is_cut=True)
     if catalog.get("currencies", {}).get("settings_at") == "invoice":
         del catalog["currencies"]["settings_at"]  # each part has an invoice
+    for key in ("digits", "mode"):  # and is rounded
+        catalog.get("currencies", {}).pop(key, None)
     if any(a >= b for a, b in zip(edges, edges[1:])) or "commitments" in catalog:  # whose turns are billed as a whole
         return False
     columns = ("account", "sku", "price", "step", "kind", "grant")

@@ -165,7 +165,19 @@ class Bill(ChargeSteps, CoverSteps):
         return [values.get(name, b"") for name in sorted(self.setup.dimension_names, key=str.encode)]
 
     def convert(self):
-        """Amounts of prices in another currency than the bill's, once, before terms."""
+        """Amounts of prices in another currency than the bill's, once, before terms: rounded over the sum of a line."""
+        rules, sums = self.setup.catalog.get("currencies", {}), defaultdict(Fraction)
+        digits = int(num(rules.get("digits", 18)))
+        mode = rules.get("mode", "half_up" if "digits" in rules else "half_even")
+
+        def converted(row, flow, like, rate):
+            if digits == 18:
+                return quantize(like.amount * rate)
+            if like.kind == "negation" and flow.kind == "covered":
+                return -flow.amount  # what it takes back is minus what that line is
+            key = self.converted_line(row, flow, like)
+            before, sums[key] = sums[key], sums[key] + like.amount * rate
+            return quantize(sums[key], digits, mode) - quantize(before, digits, mode)
         for row in self.priced:
             if row.price.currency in (None, self.currency):
                 continue
@@ -174,9 +186,18 @@ class Bill(ChargeSteps, CoverSteps):
                     continue
                 rate = self.setup.rate(row.price.currency, self.currency, row, self.payer, self.cut)
                 flow.conversion = row.price.currency, rate
-                flow.amount = quantize(flow.amount * rate)
+                flow.amount = converted(row, flow, flow, rate)
                 for adjustment in flow.adjustments:
-                    adjustment.amount = quantize(adjustment.amount * rate)
+                    adjustment.amount = converted(row, flow, adjustment, rate)
+
+    def converted_line(self, row, flow, like):
+        """What becomes one line: a charge, or what adjusts it."""
+        contract = self.contract(row)
+        dims = tuple(item for item in row.dims if item[1])
+        place = (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else (
+            row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ()) if row.price.hourly else None
+        return (row.account, row.sku, id(row.price), dims, flow.conversion, flow.tier, like.rate, like.step, like.kind, like.grant,
+                contract and contract["id"], place)
 
     def minor(self, row):
         """Digits of what a step works in: the price's currency, behind all prices the bill's."""

@@ -145,6 +145,8 @@ class Maker:
         if clocks and rng.random() < 0.4:
             body["clock"] = self.pick("day", "week", "month", "quarter", "year", "period", "contract_year", "always", "ten_days")
             world.has("terms.clock." + body["clock"])
+            if body["clock"] == "always":
+                body.pop("prorate", None)  # all time has no part
         return body
 
     def percent(self):

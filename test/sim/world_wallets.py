@@ -115,7 +115,7 @@ class Words:
             if self.some(0.2):
                 body["quantity"] = self.world.limit(rng)
                 body.pop("amount", None)
-            if self.some(0.25):
+            if self.some(0.25) and body.get("clock") != "always":
                 body["prorate"] = rng.choice(["day", "second"])
             if self.some(0.2) and "quantity" not in body:
                 body["measure"] = rng.choice(["amount", "min(net, 10)", "quantity * 2"])
