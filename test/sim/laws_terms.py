@@ -142,6 +142,8 @@ def tame_term(term, is_cut):
         return False  # a fee of each part is at another place among the charges than that of the whole
     for key in ("mode", "attribute", "best"):
         body.pop(key, None)
+    if kind in ("discount", "markup") and "amount" not in body:
+        body.pop("settle", None)
     if "quantity" in body:
         body["amount"] = Raw("7")
         del body["quantity"]
