@@ -26,7 +26,7 @@ struct grant_state {
     instant now;    /* its history is told up to here */
     instant bought; /* last; a version may come again, with a charge that it makes as a turn ends */
     bool has_begun, has_ended;
-    bool is_gone; /* it lives on, but has ended in a version before: nothing of it is here */
+    bool is_gone;     /* it lives on, but has ended in a version before: nothing of it is here */
     struct text lent; /* its name for other accounts; made when one uses it */
 };
 
