@@ -27,6 +27,7 @@ check ctest --test-dir build/release -L long --verbose --no-tests=error --timeou
 check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_SEEDS:-10000}" --jobs "$(nproc)"
 check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_CORRECTION_SEEDS:-1000}" --jobs "$(nproc)" --only corrections
 check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_CORRECTION_SEEDS:-1000}" --jobs "$(nproc)" --only "long corrections"
+check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_CORRECTION_SEEDS:-1000}" --jobs "$(nproc)" --only months
 check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_VIEW_SEEDS:-1000}" --jobs "$(nproc)" --only view
 check test/sim/sim_cover.py --farthing build/release/farthing --hours "${FARTHING_HOURS:-10000}" --seed check
 check test/sim/sim_late.py --farthing build/release/farthing --cases "${FARTHING_LATE:-1000}"

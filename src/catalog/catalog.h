@@ -508,6 +508,10 @@ enum credit_sum { SUM_ACCOUNT, SUM_PRODUCT, SUM_SKU, SUM_KEYS };
 struct step_credit {
     const struct grant *grants; /* in the order in which they are used */
     uint32_t grant_count;
+    /* Their places: of those in every wallet, then of those that are one account's, by its id; each
+     * ascending. */
+    const uint32_t *places;
+    uint32_t common_count;
     bool is_units;
     bool carries_overage; /* what is beyond all grants is taken from what comes */
     bool is_of_period;    /* all charges of the period, in the order of targets */
@@ -626,6 +630,14 @@ static inline bool step_adjusts(const struct step *step)
 {
     return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
 }
+
+/* Some of a credit's grants, by their places in it, ascending. */
+struct grant_places {
+    const uint32_t *items;
+    uint32_t count;
+};
+/* Those that an account alone has, by its id. */
+struct grant_places credit_places(const struct step_credit *credit, struct text account);
 
 /* True of a credit whose wallets are with the payer that has their accounts as its turn begins. */
 static inline bool credit_goes_along(const struct step *step)

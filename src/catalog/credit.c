@@ -226,6 +226,56 @@ static uint32_t read_grant_order(struct work *work, struct grant_order *order)
     return node->count;
 }
 
+/* ---- whose they are ---- */
+
+struct placed {
+    struct text account;
+    uint32_t place;
+};
+
+static int compare_placed(const void *a_item, const void *b_item)
+{
+    const struct placed *a = a_item, *b = b_item;
+    int order = text_compare(a->account, b->account);
+    return order ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+/* By account, so that a wallet asks for what is in it, and not of each grant whether it is. */
+static void place_grants(struct arena *arena, struct step_credit *credit)
+{
+    struct placed *placed = arena_alloc(arena, (credit->grant_count + 1) * sizeof *placed);
+    uint32_t *places = arena_alloc(arena, (credit->grant_count + 1) * sizeof *places);
+    for (uint32_t i = 0; i < credit->grant_count; i++) {
+        placed[i] = (struct placed){credit->grants[i].account, i};
+        credit->common_count += credit->grants[i].account.size == 0;
+    }
+    if (credit->grant_count > 1) {
+        qsort(placed, credit->grant_count, sizeof *placed, compare_placed);
+    }
+    for (uint32_t i = 0; i < credit->grant_count; i++) {
+        places[i] = placed[i].place;
+    }
+    credit->places = places;
+}
+
+struct grant_places credit_places(const struct step_credit *credit, struct text account)
+{
+    uint32_t low = credit->common_count, high = credit->grant_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (text_compare(credit->grants[credit->places[middle]].account, account) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    while (high < credit->grant_count &&
+           text_equal(credit->grants[credit->places[high]].account, account)) {
+        high++;
+    }
+    return (struct grant_places){credit->places + low, high - low};
+}
+
 static void read_grants(struct work *work, struct step_credit *credit)
 {
     struct loader *loader = work->loader;
@@ -262,6 +312,7 @@ static void read_grants(struct work *work, struct step_credit *credit)
     }
     credit->grants = grants;
     credit->grant_count = node->count;
+    place_grants(loader->arena, credit);
 }
 
 /* ---- the rest ---- */

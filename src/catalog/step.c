@@ -165,6 +165,14 @@ void read_proration(struct work *work, struct proration *proration)
     } else {
         proration->rule = (enum prorate)read_option(work, "prorate", prorate_names, PRORATE_NONE);
     }
+    if (proration->rule != PRORATE_NONE && work->step->clock == CLOCK_ALWAYS) {
+        proration->rule = PRORATE_NONE; /* what a profile says is of turns that end */
+        if (own_key(work, "prorate") != NULL) {
+            COMPLAIN(loader, of_step, "STEP_CLOCK", TEXT("clock: period, or month, year ..."),
+                     "what is prorated has a part of a turn, and all time has no part");
+            return;
+        }
+    }
     if (proration->rule == PRORATE_NONE) {
         refuse_key(work, "digits", "is of proration, and here is none");
     }

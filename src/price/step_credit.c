@@ -55,34 +55,45 @@ static enum status take_bucket(struct work *work, struct wish *wish, uint32_t at
 }
 
 /* The name of a grant on the line of another account: whose it is, and which. */
-static const struct text *lent_name(struct work *work, struct wallet *wallet, uint32_t grant)
+static const struct text *lent_name(struct work *work, const struct wallet *wallet,
+                                    const struct grant *grant, struct grant_state *state)
 {
-    const struct step_credit *body = &wallet->step->credit;
-    if (!wallet->lent) {
-        wallet->lent = arena_calloc(work->arena, body->grant_count, sizeof *wallet->lent);
-    }
-    struct text *name = &wallet->lent[grant];
-    if (name->size == 0) {
+    if (state->lent.size == 0) {
         const struct bucket *bucket = &work->buckets[wallet->overage];
         struct text owner = work->pricing->accounts->items[bucket->account].id;
-        *name = text_format(work->arena, "%.*s/%.*s", TEXT_ARG(owner),
-                            TEXT_ARG(body->grants[grant].id));
+        state->lent = text_format(work->arena, "%.*s/%.*s", TEXT_ARG(owner), TEXT_ARG(grant->id));
     }
-    return name;
+    return &state->lent;
 }
 
-static enum status take_grant(struct work *work, struct wish *wish, struct wallet *wallet,
-                              uint32_t i, bool is_own)
+static enum status take_grant(struct work *work, struct wish *wish, const struct wallet *wallet,
+                              struct grant_state *state, bool is_own)
 {
-    const struct grant *grant = &wish->step->credit.grants[i];
-    uint32_t bucket = wallet->grants[i].bucket;
+    const struct grant *grant = &wish->step->credit.grants[state->place];
     bool does = false;
-    if (dec_sign(wish->left) > 0 && bucket != NONE && dec_sign(work->buckets[bucket].x) > 0) {
+    if (dec_sign(wish->left) > 0 && dec_sign(work->buckets[state->bucket].x) > 0) {
         TRY(fits(work, grant, wish->asks, &does));
     }
-    return does ? take_bucket(work, wish, bucket, is_own ? &grant->id : lent_name(work, wallet, i),
+    return does ? take_bucket(work, wish, state->bucket,
+                              is_own ? &grant->id : lent_name(work, wallet, grant, state),
                               grant->amount)
                 : OK;
+}
+
+/* What a wallet has of the grant in a place; NULL: it is another account's. */
+static struct grant_state *find_held(const struct wallet *wallet, uint32_t place)
+{
+    uint32_t low = 0, high = wallet->held;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (wallet->grants[middle].place < place) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool is_held = low < wallet->held && wallet->grants[low].place == place;
+    return is_held ? &wallet->grants[low] : NULL;
 }
 
 /* The wallet of another account at the time of the charge: of a term that is in force for it, or of
@@ -137,8 +148,36 @@ static enum status find_other(struct work *work, const struct wish *wish, uint32
 struct lenders {
     const struct step *step;
     uint32_t *next; /* behind a member, from the head at member_count on; NONE: the last */
-    instant wake;   /* when the first of those that were left out may have something */
+    bool *is_left_out;
+    /* Of each grant that is one account's, the first and the end of its spans in pricing->members;
+     * where grants are asked one by one. */
+    struct {
+        uint32_t from, to;
+    } * members;
+    instant wake; /* when the first of those that were left out may have something */
 };
+
+/* When the payer has an account of an id. */
+static struct member_spans members_of(const struct work *work, struct text id)
+{
+    const struct pricing *pricing = work->pricing;
+    const uint32_t view = accounts_view(pricing->accounts, pricing->payer);
+    uint32_t account = accounts_find(pricing->accounts, view, id);
+    return account == MAP_NONE ? (struct member_spans){pricing->members, 0}
+                               : pricing_members(pricing, account);
+}
+
+static void place_lenders(struct work *work, const struct step_credit *body,
+                          struct lenders *lenders)
+{
+    lenders->members = arena_calloc(work->arena, body->grant_count + 1, sizeof *lenders->members);
+    for (uint32_t i = body->common_count; i < body->grant_count; i++) {
+        const uint32_t place = body->places[i];
+        struct member_spans spans = members_of(work, body->grants[place].account);
+        lenders->members[place].from = (uint32_t)(spans.items - work->pricing->members);
+        lenders->members[place].to = lenders->members[place].from + spans.count;
+    }
+}
 
 /* Everyone, where an account has one wallet of the step, whatever asks for it. */
 static void find_lenders(struct work *work, const struct step *step, instant at,
@@ -150,7 +189,11 @@ static void find_lenders(struct work *work, const struct step *step, instant at,
     if (!is_known) {
         lenders = arena_calloc(work->arena, 1, sizeof *lenders);
         lenders->next = arena_alloc(work->arena, (count + 1) * sizeof *lenders->next);
+        lenders->is_left_out = arena_alloc(work->arena, count + 1);
         lenders->step = step;
+        if (step->credit.share == SHARE_ALL) {
+            place_lenders(work, &step->credit, lenders);
+        }
         work->lenders = lenders;
     }
     if (!is_known || at >= lenders->wake) {
@@ -158,6 +201,7 @@ static void find_lenders(struct work *work, const struct step *step, instant at,
             lenders->next[m] = m + 1 < count ? m + 1 : NONE;
         }
         lenders->next[count] = count > 0 ? 0 : NONE;
+        memset(lenders->is_left_out, 0, count + 1);
         lenders->wake = INSTANT_MAX;
     }
     *found = lenders;
@@ -174,56 +218,111 @@ static bool is_spent(const struct work *work, const struct wallet *wallet, insta
         }
     }
     bool is_spent = true;
-    for (uint32_t i = 0; i < body->grant_count; i++) {
+    for (uint32_t i = 0; i < wallet->held; i++) {
+        const struct grant_state *state = &wallet->grants[i];
         instant next;
-        if (wallet->grants[i].bucket == NONE) {
-            continue;
-        }
-        (void)wallet_next(&body->grants[i], &wallet->grants[i], INSTANT_MIN, &next);
+        (void)wallet_next(wallet_grant(wallet, state), state, INSTANT_MIN, &next);
         *at = next < *at ? next : *at;
-        is_spent = is_spent && dec_sign(work->buckets[wallet->grants[i].bucket].x) <= 0;
+        is_spent = is_spent && dec_sign(work->buckets[state->bucket].x) <= 0;
     }
     return is_spent;
 }
 
-/* From the wallet of one of them. */
-static enum status take_of_other(struct work *work, struct wish *wish, uint32_t account,
-                                 uint32_t of, struct wallet **wallet)
+/* From the wallet of one of them, if its account is the payer's then: `of` is the place of a grant,
+ * NONE: all that there are. */
+static enum status take_of_other(struct work *work, struct wish *wish,
+                                 const struct member_span *member, uint32_t of,
+                                 struct wallet **found)
 {
-    uint32_t count = wish->step->credit.grant_count;
-    TRY(find_other(work, wish, account, wallet));
-    for (uint32_t i = of == NONE ? 0 : of; *wallet && i < (of == NONE ? count : of + 1); i++) {
-        TRY(take_grant(work, wish, *wallet, i, false));
+    const bool goes_along = credit_goes_along(wish->step);
+    *found = NULL;
+    if (member->account == wish->asks->account ||
+        !period_has(member->span, goes_along ? wallet_turn_start(work) : wish->asks->at)) {
+        return OK;
+    }
+    TRY(find_other(work, wish, member->account, found));
+    const struct wallet *wallet = *found;
+    if (wallet && of != NONE) {
+        struct grant_state *held = find_held(wallet, of);
+        return held ? take_grant(work, wish, wallet, held, false) : OK;
+    }
+    for (uint32_t i = 0; wallet && i < wallet->held; i++) {
+        TRY(take_grant(work, wish, wallet, &wallet->grants[i], false));
     }
     return OK;
 }
 
-/* The other accounts of the payer at that time, in the order of their ids: `of` names the grant,
- * NONE: all of them, account by account. */
+static bool has_lenders(const struct work *work, const struct step *step)
+{
+    return work->term && step->scope == SCOPE_ACCOUNT && step->by_count == 1;
+}
+
+/* A grant that is one account's: nobody else has any of it. */
+static enum status take_of_owner(struct work *work, struct wish *wish, uint32_t of)
+{
+    const struct pricing *pricing = work->pricing;
+    struct lenders *lenders = NULL;
+    uint32_t from, to;
+    if (has_lenders(work, wish->step)) {
+        find_lenders(work, wish->step, wish->asks->at, &lenders);
+        from = lenders->members[of].from;
+        to = lenders->members[of].to;
+    } else {
+        struct member_spans spans = members_of(work, wish->step->credit.grants[of].account);
+        from = (uint32_t)(spans.items - pricing->members);
+        to = from + spans.count;
+    }
+    for (uint32_t m = from; m < to; m++) {
+        struct wallet *wallet;
+        if (!lenders || !lenders->is_left_out[m]) {
+            TRY(take_of_other(work, wish, &pricing->members[m], of, &wallet));
+        }
+    }
+    return OK;
+}
+
+/* The other accounts of the payer at that time, in the order of their ids: `of` is the place of the
+ * grant, NONE: all of them, account by account. */
 static enum status take_of_others(struct work *work, struct wish *wish, uint32_t of)
 {
     const struct pricing *pricing = work->pricing;
     const struct step *step = wish->step;
-    const instant at = credit_goes_along(step) ? wallet_turn_start(work) : wish->asks->at;
-    const bool has_one = work->term && step->scope == SCOPE_ACCOUNT && step->by_count == 1;
+    const bool has_one = has_lenders(work, step);
     struct lenders *lenders = NULL;
     if (has_one) {
         find_lenders(work, step, wish->asks->at, &lenders);
     }
     uint32_t before = pricing->member_count, m = has_one ? lenders->next[before] : 0, next;
     for (; m < pricing->member_count && dec_sign(wish->left) > 0; m = next) {
-        const struct member_span *member = &pricing->members[m];
         next = has_one ? lenders->next[m] : m + 1;
-        struct wallet *wallet = NULL;
-        if (member->account != wish->asks->account && period_has(member->span, at)) {
-            TRY(take_of_other(work, wish, member->account, of, &wallet));
-        }
+        struct wallet *wallet;
+        TRY(take_of_other(work, wish, &pricing->members[m], of, &wallet));
         instant wake;
         if (has_one && wallet && is_spent(work, wallet, &wake)) {
             lenders->next[before] = next;
+            lenders->is_left_out[m] = true;
             lenders->wake = wake < lenders->wake ? wake : lenders->wake;
         } else {
             before = m;
+        }
+    }
+    return OK;
+}
+
+/* Grant by grant, of each the account's own and then the others'.  The first asks all of them, so
+ * that all have a wallet then; of those behind it that are one account's, that account alone. */
+static enum status take_of_all(struct work *work, struct wish *wish, const struct wallet *own)
+{
+    const struct step_credit *body = &wish->step->credit;
+    bool is_first = true;
+    for (uint32_t i = 0, at = 0; i < body->grant_count && dec_sign(wish->left) > 0; i++) {
+        if (own && at < own->held && own->grants[at].place == i) {
+            TRY(take_grant(work, wish, own, &own->grants[at++], true));
+        }
+        if (dec_sign(wish->left) > 0) {
+            bool is_one = !is_first && body->grants[i].account.size > 0;
+            TRY(is_one ? take_of_owner(work, wish, i) : take_of_others(work, wish, i));
+            is_first = false;
         }
     }
     return OK;
@@ -234,9 +333,10 @@ static enum status top_up(struct work *work, const struct wish *wish, struct wal
 {
     const struct step_credit *body = &wish->step->credit;
     struct dec balance = work->buckets[wallet->top_up].x, lacks, count, more;
-    for (uint32_t i = 0; i < body->grant_count; i++) {
-        if (!body->grants[i].where && wallet->grants[i].bucket != NONE) {
-            TRY(dec_add(balance, work->buckets[wallet->grants[i].bucket].x, &balance, work->err));
+    for (uint32_t i = 0; i < wallet->held; i++) {
+        const struct grant_state *state = &wallet->grants[i];
+        if (!wallet_grant(wallet, state)->where) {
+            TRY(dec_add(balance, work->buckets[state->bucket].x, &balance, work->err));
         }
     }
     TRY(dec_subtract(balance, wish->left, &balance, work->err));
@@ -266,16 +366,13 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
         TRY(wallet_follow(work, wallet, wish->step, wish->asks));
         TRY(wallet_advance(work, wallet, wish->asks->at));
     }
-    for (uint32_t i = 0; i < body->grant_count && dec_sign(wish->left) > 0; i++) {
-        if (has_own) {
-            TRY(take_grant(work, wish, wallet, i, true));
+    if (is_shared && body->share == SHARE_ALL) {
+        TRY(take_of_all(work, wish, has_own ? wallet : NULL));
+    } else {
+        for (uint32_t i = 0; has_own && i < wallet->held; i++) {
+            TRY(take_grant(work, wish, wallet, &wallet->grants[i], true));
         }
-        if (is_shared && body->share == SHARE_ALL) {
-            TRY(take_of_others(work, wish, i));
-        }
-    }
-    if (is_shared && body->share == SHARE_OWN_FIRST) {
-        TRY(take_of_others(work, wish, NONE));
+        TRY(is_shared ? take_of_others(work, wish, NONE) : OK);
     }
     if (pass == CREDIT_OWN || !has_own) {
         return OK;

@@ -116,7 +116,8 @@ static instant due_at_last(struct work *work, struct period turn, instant due)
     return due;
 }
 
-/* As the turn ends, or the contract, or the plan's time in it. */
+/* As the turn ends, or the contract, or the plan's time in it; a bucket that accounts share, for
+ * others of whom the plan may go on, as the turn ends. */
 static instant turn_due(const struct work *work, const struct step *step,
                         const struct contract *contract, uint32_t account, struct period turn)
 {
@@ -130,7 +131,8 @@ static instant turn_due(const struct work *work, const struct step *step,
     if (contract) {
         return contract->to > turn.from && contract->to < turn.to ? contract->to : turn.to;
     }
-    if (term->level == LEVEL_PLAN && step->scope != SCOPE_ORGANIZATION) {
+    bool is_shared = step->scope == SCOPE_ORGANIZATION || step->scope == SCOPE_CONTRACT;
+    if (term->level == LEVEL_PLAN && !is_shared) {
         struct period force = term_in_force(work, term, NULL, account, turn);
         return force.from < turn.to ? force.to : turn.to;
     }

@@ -41,21 +41,40 @@ enum status wallet_bucket(struct work *work, const struct step *step, const stru
     return bucket_find(work, step, charge, bucket);
 }
 
-/* As it was left by the bill before, or new; in the wallet of an account. */
+/* As it was left by the bill before, or new. */
 static enum status find_grant(struct work *work, const struct step *step,
-                              const struct charge *charge, const struct grant *grant,
-                              uint32_t account, struct grant_state *state)
+                              const struct charge *charge, uint32_t place,
+                              struct grant_state *state)
 {
-    if (!is_granted(work, grant, account)) {
-        *state = (struct grant_state){.bucket = NONE, .has_begun = true, .has_ended = true};
-        return OK;
-    }
+    const struct grant *grant = &step->credit.grants[place];
+    *state = (struct grant_state){.place = place};
     TRY(wallet_bucket(work, step, charge, grant->id, &state->bucket));
     const struct bucket *bucket = &work->buckets[state->bucket];
     state->now = state_now(bucket);
     state->bought = INSTANT_MIN;
     state->has_begun = bucket->is_opened && grant->from <= state->now;
     state->has_ended = bucket->is_opened && grant->to <= state->now;
+    return OK;
+}
+
+/* Those of a step that are in the wallet of an account, in their order, with room for more. */
+static enum status find_grants(struct work *work, const struct step *step,
+                               const struct charge *charge, uint32_t account, uint32_t more,
+                               struct grant_state **found, uint32_t *count)
+{
+    const struct step_credit *body = &step->credit;
+    const struct grant_places own = credit_places(body, work->pricing->accounts->items[account].id);
+    const uint32_t room = body->common_count + own.count + more + 1;
+    struct grant_state *states = arena_calloc(work->arena, room, sizeof *states);
+    uint32_t made = 0, at = 0;
+    for (uint32_t i = 0; i < body->common_count || at < own.count;) {
+        bool is_own =
+            at < own.count && (i == body->common_count || own.items[at] < body->places[i]);
+        uint32_t place = is_own ? own.items[at++] : body->places[i++];
+        TRY(find_grant(work, step, charge, place, &states[made++]));
+    }
+    *found = states;
+    *count = made;
     return OK;
 }
 
@@ -85,7 +104,7 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
 }
 
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            const struct grant *grant, struct grant_state *state);
+                            struct grant_state *state);
 
 /* Whether a step of another version, or of another price that shares it, has the wallet as its own:
  * a version with another scope or other keys has wallets of its own. */
@@ -137,24 +156,19 @@ enum status wallet_find(struct work *work, const struct step *step, const struct
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
     find_version(work, wallet);
-    const struct step_credit *body = &wallet->step->credit;
-    wallet->grants = arena_calloc(work->arena, body->grant_count + 1, sizeof *wallet->grants);
-    wallet->grant_count = body->grant_count;
     work->buckets[at].values = wallet;
-    for (uint32_t i = 0; i < body->grant_count; i++) {
-        const struct grant *grant = &body->grants[i];
-        struct grant_state *state = &wallet->grants[i];
-        TRY(find_grant(work, wallet->step, &wallet->like, grant, work->buckets[at].account, state));
-    }
-    if (body->has_top_up) {
+    TRY(find_grants(work, wallet->step, &wallet->like, work->buckets[at].account, 0,
+                    &wallet->grants, &wallet->held));
+    wallet->grant_count = wallet->held;
+    if (wallet->step->credit.has_top_up) {
         TRY(wallet_bucket(work, wallet->step, &wallet->like, WALLET_TOP_UP, &wallet->top_up));
     }
     work->wallets = arena_room(work->arena, work->wallets, work->wallet_count,
                                &work->wallet_capacity, sizeof *work->wallets);
     work->wallets[work->wallet_count++] = wallet;
     *found = wallet;
-    for (uint32_t i = 0; i < body->grant_count; i++) {
-        TRY(buy_late(work, wallet, &body->grants[i], &wallet->grants[i]));
+    for (uint32_t i = 0; i < wallet->held; i++) {
+        TRY(buy_late(work, wallet, &wallet->grants[i]));
     }
     return OK;
 }
@@ -230,11 +244,11 @@ static enum status reset(struct work *work, struct wallet *wallet)
     if (!body->keeps_overage) {
         work->buckets[wallet->overage].x = DEC_ZERO;
     }
-    for (uint32_t i = 0; i < body->grant_count; i++) {
+    for (uint32_t i = 0; i < wallet->held; i++) {
         const struct grant_state *state = &wallet->grants[i];
         if (state->has_begun && !state->has_ended) {
             struct dec *balance = &work->buckets[state->bucket].x, had = *balance;
-            *balance = rolled_over(&body->grants[i], *balance);
+            *balance = rolled_over(wallet_grant(wallet, state), *balance);
             TRY(repay(work, wallet, state, had));
         }
     }
@@ -426,8 +440,9 @@ static bool is_nobodys(struct work *work, const struct wallet *wallet, const str
 /* A grant is bought as it comes, or while it is there as soon as somebody has the wallet: whichever
  * bill that falls into, and by the version that is in force then. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
-                             const struct grant *grant, struct grant_state *state, instant came)
+                             struct grant_state *state, instant came)
 {
+    const struct grant *grant = wallet_grant(wallet, state);
     const struct price *price = wallet->price;
     struct period cut = work->pricing->cut, there = time_there(grant, came);
     if (!grant->has_cost || came >= cut.to) {
@@ -449,9 +464,10 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
 
 /* What came in another bill, or in the time of another version, when nobody had the wallet. */
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            const struct grant *grant, struct grant_state *state)
+                            struct grant_state *state)
 {
-    if (!grant->has_cost || !state->has_begun || state->has_ended) {
+    const struct grant *grant = wallet_grant(wallet, state);
+    if (!grant->has_cost || !state->has_begun || state->has_ended || state->is_gone) {
         return OK;
     }
     instant came = grant->from;
@@ -459,12 +475,13 @@ static enum status buy_late(struct work *work, const struct wallet *wallet,
         instant turn = clock_turn(&grant->every, state->now).from;
         came = turn > came ? turn : came;
     }
-    return buy_grant(work, wallet, grant, state, came);
+    return buy_grant(work, wallet, state, came);
 }
 
-static enum status happen(struct work *work, const struct wallet *wallet, const struct grant *grant,
-                          struct grant_state *state, enum moment event, instant at)
+static enum status happen(struct work *work, const struct wallet *wallet, struct grant_state *state,
+                          enum moment event, instant at)
 {
+    const struct grant *grant = wallet_grant(wallet, state);
     const bool is_gone = event != ENDS && is_nobodys(work, wallet, grant, at);
     const struct dec amount = is_gone ? DEC_ZERO : grant->amount;
     struct dec *balance = &work->buckets[state->bucket].x, had = DEC_ZERO, kept;
@@ -474,10 +491,12 @@ static enum status happen(struct work *work, const struct wallet *wallet, const 
         *balance = DEC_ZERO;
         return OK;
     case BEGINS:
+        state->is_gone = false;
         state->has_begun = true;
         *balance = amount;
         break;
     case RECURS:
+        state->is_gone = false;
         kept = rolled_over(grant, *balance);
         had = dec_min(*balance, kept);
         TRY(dec_add(amount, kept, balance, work->err));
@@ -513,10 +532,11 @@ enum status wallet_advance(struct work *work, struct wallet *wallet, instant unt
                 event = RESETS;
             }
         }
-        for (uint32_t i = 0; i < body->grant_count; i++) {
+        for (uint32_t i = 0; i < wallet->held; i++) {
             instant at;
-            enum moment next = wallet_next(&body->grants[i], &wallet->grants[i],
-                                           matters_from(work, wallet, until), &at);
+            enum moment next =
+                wallet_next(wallet_grant(wallet, &wallet->grants[i]), &wallet->grants[i],
+                            matters_from(work, wallet, until), &at);
             if (next != NOTHING && (at < first || (at == first && next < event))) {
                 first = at;
                 event = next;
@@ -531,9 +551,9 @@ enum status wallet_advance(struct work *work, struct wallet *wallet, instant unt
             wallet->now = first;
         } else {
             struct grant_state *state = &wallet->grants[which];
-            TRY(happen(work, wallet, &body->grants[which], state, event, first));
+            TRY(happen(work, wallet, state, event, first));
             if (event == BEGINS || event == RECURS) {
-                TRY(buy_grant(work, wallet, &body->grants[which], state, first));
+                TRY(buy_grant(work, wallet, state, first));
             }
             state->now = state->now > first ? state->now : first;
         }
@@ -546,13 +566,12 @@ enum status wallet_advance(struct work *work, struct wallet *wallet, instant unt
  * anew as the version begins. */
 static enum status advance_new(struct work *work, struct wallet *wallet, const bool *is_new)
 {
-    const struct step_credit *body = &wallet->step->credit;
     TRY(wallet_advance(work, wallet, wallet->now));
-    for (uint32_t i = 0; i < body->grant_count; i++) {
+    for (uint32_t i = 0; i < wallet->held; i++) {
         const struct grant_state *state = &wallet->grants[i];
         instant next;
         if (is_new[i] && state->has_begun && !state->has_ended) {
-            (void)wallet_next(&body->grants[i], state, wallet->now, &next);
+            (void)wallet_next(wallet_grant(wallet, state), state, wallet->now, &next);
             TRY(next > wallet->now + 1 ? repay(work, wallet, state, DEC_ZERO) : OK);
         }
     }
@@ -570,31 +589,30 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
                            charge->at)); /* it comes again, for what it owes as a turn ends */
     }
     const struct grant_state *old = wallet->grants;
-    uint32_t old_count = wallet->grant_count, count = body->grant_count;
-    struct grant_state *grants =
-        arena_calloc(work->arena, count + old_count + 1u, sizeof *wallet->grants);
-    bool *is_new = arena_alloc(work->arena, count + 1u);
+    const uint32_t old_count = wallet->grant_count;
     const uint32_t account = work->buckets[wallet->overage].account;
-    for (uint32_t i = 0; i < count; i++) {
-        TRY(find_grant(work, step, charge, &body->grants[i], account, &grants[i]));
-        is_new[i] = grants[i].bucket != NONE && !work->buckets[grants[i].bucket].is_opened;
-        if (grants[i].bucket != NONE && !is_new[i] && grants[i].now < wallet->now) {
+    struct grant_state *grants;
+    uint32_t held, count;
+    TRY(find_grants(work, step, charge, account, old_count, &grants, &held));
+    bool *is_new = arena_alloc(work->arena, held + 1u);
+    for (uint32_t i = 0; i < held; i++) {
+        is_new[i] = !work->buckets[grants[i].bucket].is_opened;
+        if (!is_new[i] && grants[i].now < wallet->now) {
             grants[i].now = wallet->now; /* in the time of versions without it nothing came */
-            grants[i].has_begun = body->grants[i].from <= wallet->now;
+            grants[i].has_begun = body->grants[grants[i].place].from <= wallet->now;
         }
     }
+    count = held;
     for (uint32_t o = 0; o < old_count; o++) {
         uint32_t i = 0;
-        if (old[o].bucket == NONE) {
-            continue;
-        }
-        while (i < body->grant_count && grants[i].bucket != old[o].bucket) {
+        while (i < held && grants[i].bucket != old[o].bucket) {
             i++;
         }
-        if (i == body->grant_count) { /* a version behind may have it again */
+        if (i == held) { /* a version behind may have it again */
             grants[count++] = old[o];
             continue;
         }
+        const struct grant *grant = &body->grants[grants[i].place];
         is_new[i] = !old[o].has_begun;
         grants[i].bought = old[o].bought;
         if (is_new[i]) { /* whatever one before says of later */
@@ -603,19 +621,20 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             continue;
         }
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
-        grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
-        grants[i].has_ended = old[o].has_ended && body->grants[i].to <= wallet->now;
+        grants[i].has_begun = old[o].has_begun && grant->from <= wallet->now;
+        grants[i].has_ended = old[o].has_ended && grant->to <= wallet->now;
+        grants[i].is_gone = grants[i].has_begun && (old[o].has_ended || old[o].is_gone);
     }
     wallet->grants = grants;
+    wallet->held = held;
     wallet->grant_count = count;
     wallet->step = step;
     wallet->price = wallet->like.price = charge->price;
-    wallet->lent = NULL;
     if (body->has_top_up) {
         TRY(wallet_bucket(work, step, charge, WALLET_TOP_UP, &wallet->top_up));
     }
-    for (uint32_t i = 0; i < body->grant_count; i++) {
-        TRY(buy_late(work, wallet, &body->grants[i], &grants[i]));
+    for (uint32_t i = 0; i < held; i++) {
+        TRY(buy_late(work, wallet, &grants[i]));
     }
     return advance_new(work, wallet, is_new);
 }
@@ -672,8 +691,8 @@ enum status credit_finish(struct work *work, uint32_t first)
         for (uint32_t g = 0; g < wallet->grant_count; g++) {
             const struct grant_state *state = &wallet->grants[g];
             /* Of versions before, what has begun: one behind may have it again. */
-            if (state->bucket != NONE && (g < body->grant_count || state->has_begun)) {
-                work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
+            if (g < wallet->held || state->has_begun) {
+                work->buckets[state->bucket].events = dec_from_int(last);
             }
         }
         if (body->has_top_up) {

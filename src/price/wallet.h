@@ -21,10 +21,13 @@
 extern const struct text WALLET_OVERAGE, WALLET_TOP_UP;
 
 struct grant_state {
-    uint32_t bucket; /* NONE: it is another account's, and nothing here */
-    instant now;     /* its history is told up to here */
+    uint32_t place; /* in step->credit.grants */
+    uint32_t bucket;
+    instant now;    /* its history is told up to here */
     instant bought; /* last; a version may come again, with a charge that it makes as a turn ends */
     bool has_begun, has_ended;
+    bool is_gone;     /* it lives on, but has ended in a version before: nothing of it is here */
+    struct text lent; /* its name for other accounts; made when one uses it */
 };
 
 struct wallet {
@@ -34,11 +37,18 @@ struct wallet {
     instant now;
     bool is_of_price;         /* and not of a term, which has no versions */
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
-    struct grant_state
-        *grants; /* of step->credit.grants, in their order; then those of versions before */
-    uint32_t grant_count;
-    struct text *lent; /* their names for other accounts; made when one is used */
+    /* Those of step->credit.grants that are in it, in their order: `held`; then those of versions
+     * before. */
+    struct grant_state *grants;
+    uint32_t held, grant_count;
 };
+
+/* The grant that one of the `held` is. */
+static inline const struct grant *wallet_grant(const struct wallet *wallet,
+                                               const struct grant_state *state)
+{
+    return &wallet->step->credit.grants[state->place];
+}
 
 /* The turn of the bill. */
 instant wallet_turn_start(const struct work *work);

@@ -275,6 +275,25 @@ def long_corrections(bench):
     return close_and_correct(long, periods, bench.rng.choice([0, 0, 1]), repriced(long))
 
 
+def months(bench):
+    """Three or four months in one run are those of a run each, with the closing of the one before: the same lines, and the same closing."""
+    long = copy.copy(bench)
+    long.world, periods = world_terms.long_world(bench.world, bench.rng)
+    world = long.world
+    for meter in world.catalog["meters"].values():  # of payers that change it is the new one's from the next run on
+        if meter.get("aggregate") in ("max", "min"):
+            meter.pop("carry", None)
+    parts = bill_chain(long, "month", periods, world.lines, world.catalog)
+    both = "%s/%s" % tuple(times.form(at) for at in world.period)
+    whole = long.bill("months", catalog=world.catalog, lines=world.lines, period=both, options=["--opening", "none", "--threads", "2"])
+    for name, apart in (("lines.csv", parts), ("closing.ndjson", parts[-1:])):
+        alone = {line.decode() for part in apart for line in part.bytes[name].splitlines()}
+        together = {line.decode() for line in whole.bytes[name].splitlines()}
+        bench.expect(alone == together, "%s: months of their own have %s, one run has %s", name,
+                     *(sorted(one - other)[:2] for one, other in ((alone, together), (together, alone))))
+    return True
+
+
 LASTING = ("shortfall", "overage", "minimum", "cap", "credit", "discount", "markup", "fee", "tax")
 
 

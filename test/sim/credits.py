@@ -9,7 +9,7 @@ ZERO = Fraction(0)
 
 
 class Grant:
-    def __init__(self, record, zone, number):
+    def __init__(self, record, zone, number, owner=None):
         self.id = str(record.get("id", number))
         self.record, self.amount = record, num(record["amount"])
         self.start = times.parse_date(record["from"], zone) if record.get("from") else times.MIN
@@ -18,9 +18,10 @@ class Grant:
             self.end = min(self.end, times.parse_date(record["void"], zone))
         self.balance, self.begun, self.ended, self.now = ZERO, False, False, times.MIN - 1
         self.where = record.get("where")
+        self.is_anothers = "account" in record and str(record["account"]) != owner  # and never in this wallet
         rollover = record.get("rollover")
         self.least = num(rollover.get("min", 0)) if rollover else ZERO
-        self.most = num(rollover["max"]) if rollover and "max" in rollover else None if rollover else ZERO
+        self.most = ZERO if rollover is None else num(rollover["max"]) if "max" in rollover else None  # {}: all of it
         self.clock = None
         if "every" in record:
             every = record["every"]
@@ -41,6 +42,8 @@ class Grant:
     def moments(self, after, until):
         """(time, what): begins, recurs, ends."""
         out = []
+        if self.is_anothers:
+            return out
         if not self.begun and self.start <= until:
             out.append((self.start, "begin"))
         if self.clock and self.start <= until:
@@ -57,8 +60,11 @@ class Grant:
 class Wallet:
     """The grants of one credit step in one scope."""
 
-    def __init__(self, body, zone=None):
+    def __init__(self, body, zone=None, owner=None):
+        self.owner = owner
+        self.is_nobodys = lambda grant, came, end: False  # whether nobody has the wallet to buy it
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
+        self.sold = set()  # {(grant, when it came)}
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
         self.start, self.versions = times.MIN, []  # since when it has this body; [(start, body)] of a price's
@@ -66,7 +72,7 @@ class Wallet:
 
     def read(self, body):
         self.body = body
-        self.grants = [Grant(record, self.zone, i) for i, record in enumerate(body.get("grants", []))]
+        self.grants = [Grant(record, self.zone, i, self.owner) for i, record in enumerate(body.get("grants", []))]
         order = body.get("order", ["priority", "to", "from"])
         self.grants.sort(key=lambda g: [self.rank(g, name) for name in order] + [g.id.encode()])
         self.resets = sorted(times.parse_date(t, self.zone) for t in body.get("resets", []))
@@ -89,12 +95,12 @@ class Wallet:
             return
         if start > self.now:
             self.advance(start - 1)
-        self.known.update({grant.id: grant for grant in self.grants})
+        self.known.update({grant.id: grant for grant in self.grants if not grant.is_anothers})
         self.read(body)
         new = [grant for grant in self.grants if grant.id not in self.known or not self.known[grant.id].begun]
         for grant in self.grants:
             old = self.known.get(grant.id)
-            if old and old.begun:
+            if old and old.begun and not grant.is_anothers:
                 grant.balance, grant.now = old.balance, max(old.now, self.now)
                 grant.begun = old.begun and grant.start <= self.now
                 grant.ended = old.ended and grant.end <= self.now
@@ -114,11 +120,9 @@ class Wallet:
             return sign * grant.end
         if name == "from":
             return sign * grant.start
-        value = grant.record.get("width" if name == "wide" else name, 0)
-        try:
-            return sign * num(value)
-        except ValueError:
-            return str(value)
+        if name == "id":  # by bytes; what is longer comes behind
+            return [sign * (byte + 1) for byte in grant.id.encode()] + [0]
+        return sign * num(grant.record.get("width" if name == "wide" else name, 0))
 
     def advance(self, until):
         """All that happens up to an instant, in its order: ends, resets, recurrences, beginnings."""
@@ -138,22 +142,33 @@ class Wallet:
             elif what == "begin":
                 if not self.grants[i].ended:
                     self.grants[i].begun = True
-                    self.fill(self.grants[i], ZERO, self.grants[i].amount, at <= self.now)
+                    self.fill(self.grants[i], ZERO, self.came(self.grants[i], at), at <= self.now)
                     self.buy(self.grants[i], at)
             elif not self.grants[i].ended:
                 grant = self.grants[i]
                 kept = grant.rolled() if "rollover" in grant.record else ZERO
-                self.fill(grant, min(grant.balance, kept), grant.amount + kept, at <= self.now)
+                self.fill(grant, min(grant.balance, kept), self.came(grant, at) + kept, at <= self.now)
                 self.buy(grant, at)
         self.now = max(self.now, until)
         for grant in self.grants:
             grant.now = self.now
 
+    def came(self, grant, at):
+        """What nobody bought as long as it was there does not roll over."""
+        is_bought = "cost" in grant.record and "rollover" in grant.record
+        return ZERO if is_bought and self.is_nobodys(grant, at, self.there(grant, at)) else grant.amount
+
+    @staticmethod
+    def there(grant, at):
+        return min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
+
     def buy(self, grant, at):
         """It is paid as it comes, or as somebody has the wallet, as long as it is there: what another version may sell, too."""
+        if (grant.id, at) in self.sold:  # a version before has it too
+            return
+        self.sold.add((grant.id, at))
         if "cost" in grant.record or self.versions:
-            end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
-            self.bought.append((at, end, grant.id, 1, num(grant.record.get("cost", 0))))
+            self.bought.append((at, self.there(grant, at), grant.id, 1, num(grant.record.get("cost", 0))))
 
     def fill(self, grant, had, has, is_past=False):
         """What comes in repays a debt."""
@@ -212,6 +227,6 @@ class Wallet:
 
     def balances(self, at):
         self.advance(at)
-        out = {grant.id: grant.balance for grant in self.grants}
+        out = {grant.id: grant.balance for grant in self.grants if not grant.is_anothers}
         out["overage"], out["top_up"] = self.debt, self.top
         return out

@@ -62,7 +62,7 @@ def cover(bench):
         other["steps"][name] = {"allowance": {"quantity": 0, "clock": body.get("clock", "hour")}}
     first, second = bench.bill("nobody", bare), bench.bill("allowance", other)
     bench.equal("amount", amounts(first), amounts(second))
-    if not any(text in str(world.catalog) for text in ("'none'", "'settle'", "'measure'")):  # whose quantities are on other lines
+    if not any(text in str(world.catalog) for text in ("'none'", "'settle'", "'measure'", "'units'")):  # whose quantities are on other lines
         lost = lost_without_cover(world.catalog, first, bench.output)
         both = [{key: value for key, value in of.items() if not {(key[1], key[2]), (key[1], None)} & lost}
                 for of in (quantities(first, ("usage",)), quantities(bench.output, ("usage", "covered")))]

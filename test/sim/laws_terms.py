@@ -109,6 +109,7 @@ def tame_step(step, is_linear, is_cut):
         body.pop("attribute", None)
     if kind == "bound" and "min" in body:
         del body["min"]
+        body.pop("settle", None)
         body.setdefault("max", Raw("17"))
     if kind == "allowance" and ("events" in body or "usage(" in str(body.get("quantity"))):
         body.pop("events", None)
@@ -141,6 +142,8 @@ def tame_term(term, is_cut):
         return False  # a fee of each part is at another place among the charges than that of the whole
     for key in ("mode", "attribute", "best"):
         body.pop(key, None)
+    if kind in ("discount", "markup") and "amount" not in body:
+        body.pop("settle", None)
     if "quantity" in body:
         body["amount"] = Raw("7")
         del body["quantity"]
@@ -217,6 +220,8 @@ def add_up(bench, edges):
     catalog = with_terms(bench, tame(world, is_cut=True), is_cut=True)
     if catalog.get("currencies", {}).get("settings_at") == "invoice":
         del catalog["currencies"]["settings_at"]  # each part has an invoice
+    for key in ("digits", "mode"):  # and is rounded
+        catalog.get("currencies", {}).pop(key, None)
     if any(a >= b for a, b in zip(edges, edges[1:])) or "commitments" in catalog:  # whose turns are billed as a whole
         return False
     columns = ("account", "sku", "price", "step", "kind", "grant")
@@ -450,6 +455,8 @@ def scope(bench):
                 (kind, body), = term.items()
                 if body.get("scope") != "resource" and (kind != "round" or body.get("at") == "bucket") and kind != "tax":
                     body["scope"] = chosen
+                    for grant in body.get("grants", []):
+                        grant.pop("account", None)
                     body.pop("share", None)
         found.append(laws.sums(single.bill(chosen, changed, lines).lines(), "bill", "account", "sku", "price", "step", "kind", "grant"))
     bench.equal("amount", *found, TINY)

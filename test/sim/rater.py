@@ -165,7 +165,19 @@ class Bill(ChargeSteps, CoverSteps):
         return [values.get(name, b"") for name in sorted(self.setup.dimension_names, key=str.encode)]
 
     def convert(self):
-        """Amounts of prices in another currency than the bill's, once, before terms."""
+        """Amounts of prices in another currency than the bill's, once, before terms: rounded over the sum of a line."""
+        rules, sums = self.setup.catalog.get("currencies", {}), defaultdict(Fraction)
+        digits = int(num(rules.get("digits", 18)))
+        mode = rules.get("mode", "half_up" if "digits" in rules else "half_even")
+
+        def converted(row, flow, like, rate):
+            if digits == 18:
+                return quantize(like.amount * rate)
+            if like.kind == "negation" and flow.kind == "covered":
+                return -flow.amount  # what it takes back is minus what that line is
+            key = self.converted_line(row, flow, like)
+            before, sums[key] = sums[key], sums[key] + like.amount * rate
+            return quantize(sums[key], digits, mode) - quantize(before, digits, mode)
         for row in self.priced:
             if row.price.currency in (None, self.currency):
                 continue
@@ -174,9 +186,18 @@ class Bill(ChargeSteps, CoverSteps):
                     continue
                 rate = self.setup.rate(row.price.currency, self.currency, row, self.payer, self.cut)
                 flow.conversion = row.price.currency, rate
-                flow.amount = quantize(flow.amount * rate)
+                flow.amount = converted(row, flow, flow, rate)
                 for adjustment in flow.adjustments:
-                    adjustment.amount = quantize(adjustment.amount * rate)
+                    adjustment.amount = converted(row, flow, adjustment, rate)
+
+    def converted_line(self, row, flow, like):
+        """What becomes one line: a charge, or what adjusts it."""
+        contract = self.contract(row)
+        dims = tuple(item for item in row.dims if item[1])
+        place = (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else (
+            row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ()) if row.price.hourly else None
+        return (row.account, row.sku, id(row.price), dims, flow.conversion, flow.tier, like.rate, like.step, like.kind, like.grant,
+                contract and contract["id"], place)
 
     def minor(self, row):
         """Digits of what a step works in: the price's currency, behind all prices the bill's."""
@@ -467,7 +488,7 @@ class Bill(ChargeSteps, CoverSteps):
         except ValueError:  # an expression: evaluated once per bucket, by its first row
             body, kind = step.body, step.kind
             is_alone = step.clock == "row" or kind in ("fixed", "rate", "percent", "formula") or (  # each has its own
-                kind in ("discount", "markup") and "percent" in body and "limit" not in body and body.get("attribute", "in_order") == "in_order")
+                kind in ("discount", "markup") and "percent" in body and "amount" not in body.get("limit", {}) and body.get("attribute", "in_order") == "in_order")
             key = (id(step), text, self.key(row, step), row if is_alone else None)
             if key not in self.numbers:
                 self.numbers[key] = self.evaluate(text, row, flow, step)
@@ -1208,6 +1229,7 @@ class Bill(ChargeSteps, CoverSteps):
             due = self.due(flow, last, key[2])
             step = self.at_end(flow, last, due, lambda s: "min" in s.body)
             is_now = self.cut[0] < due <= self.cut[1] or (due <= self.cut[0] and self.fresh[key])  # what comes behind it counts, too
+            is_now = is_now or (step.body.get("settle") == "now" and due > self.cut[1] and self.fresh[key])  # the next bill corrects it
             if "min" not in step.body or not is_now:
                 continue
             least = quantize(self.number(step.body["min"], flow.row, step)

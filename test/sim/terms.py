@@ -207,7 +207,7 @@ class ChargeSteps:
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
-            elif "percent" in body and not {"attribute", "limit"} & set(body):  # without memory
+            elif "percent" in body and "attribute" not in body and "amount" not in body.get("limit", {}):  # without memory
                 self.limited(row, step, flow, sign * self.off(row, step, base))
             elif self.goes_in_order(body):
                 x, key = self.memory("position", Fraction), self.key(row, step)
@@ -275,9 +275,10 @@ class ChargeSteps:
         contract, account = self.contract(row), row.account
         if step.scope in ("organization", "contract"):  # whoever of those who share it comes first
             account = self.scope_account(self.flow_of(row), step)
-        if step.scope == "organization" and not step.level.startswith("contract/"):
+        if step.scope == "organization" and not (step.term and step.level.startswith("contract/")):
             contract = self.setup.contract(self.payer, self.key(row, step)[2][0])
-        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(account)
+        starts = [self.setup.date(contract.get("from"), None) if contract else None, self.setup.since(account)]
+        start = max((at for at in starts if at is not None), default=None)
         if start is None:
             return True
         at = self.setup.turn(step, self.payer, account, start, contract)
@@ -296,7 +297,7 @@ class ChargeSteps:
 
     @staticmethod
     def unit_price(flow):
-        return flow.amount / flow.quantity if flow.quantity else ZERO
+        return flow.net() / flow.quantity if flow.quantity else ZERO
 
     def whole_change(self, key, group, sign):
         """An amount, or a percentage of the whole, spread over the charges of the bucket by the chord."""
@@ -372,8 +373,9 @@ class ChargeSteps:
             factor = self.number(body.get("overage", 1), row, step) - 1
             over = max(after, limit) - max(before, limit)
             if units:
-                bucket["rate"] = self.unit_price(flow)
-                flow.adjust(step.name, "overage", quantize(over * factor * self.unit_price(flow)))
+                if flow.quantity:  # the last unit; its cost goes on in the closing
+                    bucket["rate"] = quantize(self.unit_price(flow))
+                flow.adjust(step.name, "overage", quantize(quantize(over * factor) * self.unit_price(flow)))
             else:
                 change = quantize(factor * (max(after, limit) - limit)) - quantize(factor * (max(before, limit) - limit))
                 flow.adjust(step.name, "overage", change)
@@ -608,7 +610,7 @@ class ChargeSteps:
                 at, end = max(start, self.cut[0]), min(end, self.cut[1])
                 if at < end and self.setup.payer(account, at) == self.payer and self.holds(level, account, at):
                     row = TermRow(account, at, self.setup.contract(account, at), step.price)
-                    out.setdefault(self.key(row, step)[:2], row)
+                    out.setdefault(self.wallet_key(row, step), row)
         return out
 
     def first_held(self, row, step, came, end, grant):
@@ -627,8 +629,13 @@ class ChargeSteps:
             return self.holds(self.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
-                       s.node == step.node and self.is_one_wallet(s, step) and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))]
+                       s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at)
                        for s in price.steps))
+
+    def gives(self, step, name, account, at):
+        from credits import Grant
+        grants = [Grant(record, self.setup.zone, i, account) for i, record in enumerate(step.body.get("grants", []))]
+        return any(g.id == name and not g.is_anothers and g.start <= at < g.end for g in grants)
 
     def versions(self, price, step):
         """[(start, body)] of a step's versions that have its wallets."""
@@ -637,13 +644,19 @@ class ChargeSteps:
                  and s.kind == "credit" and self.is_one_wallet(s, step)]
         return sorted(found, key=lambda f: f[0])
 
+    def wallet_key(self, row, step):
+        """Versions with another scope have wallets of their own."""
+        return (*self.key(row, step)[:2], step.scope)
+
     def new_wallet(self, row, step):
         """Of a price it follows the versions from the first on, whether or not a charge comes in their time."""
         from credits import Wallet
         versions = [] if self.level or step.shared else self.versions(row.price, step)
-        wallet = Wallet(versions[0][1] if versions else step.body, self.setup.zone)
+        owner = self.scope_account(self.flow_of(row), step)
+        wallet = Wallet(versions[0][1] if versions else step.body, self.setup.zone, owner)
         if versions:
             wallet.start, wallet.versions = versions[0][0], versions
+        wallet.is_nobodys = lambda grant, came, end: self.first_held(row, step, came, end, grant.id) is None
         return wallet
 
     @staticmethod
@@ -672,7 +685,7 @@ class ChargeSteps:
                             continue
                         row = TermRow(account, at, self.setup.contract(account, at), price)
                         row.sku = price.skus[0]
-                        key = self.key(row, step)[:2]
+                        key = self.wallet_key(row, step)
                         wallets[key] = wallets[key] or self.new_wallet(row, step)
                         rows.setdefault(key, (row, step))
 
@@ -701,7 +714,7 @@ class ChargeSteps:
             kinds = step.body.get("kinds")
             if any(flow.amount is None or kinds is None or flow.kind in kinds or
                    ("tax" in kinds and any(a.kind == "tax" for a in flow.adjustments)) for flow in row.flows):
-                by_wallet[self.key(row, step)[:2]].append((row, step))
+                by_wallet[self.wallet_key(row, step)].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
             buyers[key] = row, step = row, self.sold_step
             wallets[key] = wallets[key] or self.new_wallet(row, step)
@@ -773,10 +786,10 @@ class ChargeSteps:
             for row, flow in flows:
                 others, step = [], steps[id(row)]
                 for account, other in self.sharing(row, step) if "share" in step.body else ():
-                    key = self.key(other, step)[:2]
+                    key = self.wallet_key(other, step)
                     wallets[key] = wallets[key] or self.new_wallet(other, step)
                     others.append((account, wallets[key]))
-                key = self.key(row, step)[:2]
+                key = self.wallet_key(row, step)
                 wallets[key] = wallets[key] or self.new_wallet(row, step)
                 self.pay(wallets[key], row, flow, step, others, own_only)
         self.wallets += [wallet for wallet in wallets.values() if wallet]

@@ -17,7 +17,7 @@ PERIODS = ["2026-10"] * 9 + ["2026-03", "2026-02", "2026-W40", "2026-10-05", "20
 
 # Where farthing and the rater are known to differ (README.md): worlds avoid these unless --open names them.
 OPEN = set()
-LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments
+LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments, wallets
 REGIONS, SIZES = ["eu", "us", "ap"], ["s", "l"]
 
 
@@ -124,6 +124,7 @@ def vary_event(event, rng=None):
 import world_cover  # behind what they take from here
 import world_currency
 import world_terms
+import world_wallets
 
 
 class World:
@@ -149,6 +150,8 @@ class World:
         self.commitments = []
         if "commitments" not in LEFT:
             world_cover.add(self)
+        if "wallets" not in LEFT:
+            world_wallets.add(self)
         self.make_parameters(self.rng("parameters"))
         self.fit_events(self.catalog)
         rng = self.rng("profile")

@@ -31,6 +31,14 @@ def add(world):
     catalog.setdefault("tables", {})["fx"] = {"keys": ["currency", "into"], "dated": True, "rows": rows}
     catalog["currencies"] = {"rates": "fx", **({"settings_at": at} if at else {})}
     world.has("currencies." + (at or "turn_end"))
+    rng = world.rng("currency digits")
+    if rng.random() < 0.4 and not any(word in str(catalog) for word in ("inclusive", "negation")) and not any(all_terms(catalog)):
+        catalog["currencies"]["digits"] = Raw(rng.choice(["0", "2", "3", "6"]))
+        if rng.random() < 0.5:
+            catalog["currencies"]["mode"] = rng.choice(["half_even", "up", "down", "ceiling", "floor", "half_up"])
+        for row in rows:
+            row[2] = Raw("%d.%03d" % (rng.randrange(0, 3), rng.randrange(1, 1000)))
+        world.has("currencies.digits")
 
 
 def all_terms(catalog):

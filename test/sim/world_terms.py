@@ -7,7 +7,7 @@ import random
 
 import times
 from usage import WITHDRAWAL, Refused, read_line
-from world import OPEN, Raw, write_json
+from world import LEFT, OPEN, Raw, write_json
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
 ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit", "allocate")} | {
@@ -145,6 +145,8 @@ class Maker:
         if clocks and rng.random() < 0.4:
             body["clock"] = self.pick("day", "week", "month", "quarter", "year", "period", "contract_year", "always", "ten_days")
             world.has("terms.clock." + body["clock"])
+            if body["clock"] == "always":
+                body.pop("prorate", None)  # all time has no part
         return body
 
     def percent(self):
@@ -427,6 +429,9 @@ def long_world(world, rng):
             ((kind, body),) = made.items()
             body["name"] = "lasting-" + kind  # of one name are steps of one kind
             steps.append(made)
+    if "wallets" not in LEFT:
+        import world_wallets  # which takes from here
+        world_wallets.say_more(long, world.rng("long wallets"))
     return long, periods
 
 
