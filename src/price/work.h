@@ -124,6 +124,7 @@ struct work {
     struct dec *gross;     /* what charges came to before all terms; of those that were there */
     uint32_t gross_count;
     struct dec tax_rate; /* of the charge that is taxed */
+    const struct step *rate_step, *rate_step_of; /* of a tax on the whole: that of one rate */
     struct text grant;   /* whose bucket is looked for */
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
