@@ -58,7 +58,7 @@ static bool knows_resource(const struct case_run *run, struct text key)
 
 static bool has_grant(const struct step *step, struct text key)
 {
-    bool has = step->kind == STEP_COMMIT && text_equal(step->name, key); /* paid in advance */
+    bool has = false;
     if (step->kind == STEP_CREDIT) {
         has = (step->credit.has_top_up && text_equal(key, TEXT("top_up"))) ||
               (step->credit.carries_overage && text_equal(key, TEXT("overage")));
