@@ -824,7 +824,7 @@ static const struct {
 static bool check_shape(struct case_run *run, const struct yaml_node *node)
 {
     static const char *const names[] = {
-        [YAML_TEXT] = "number or text", [YAML_LIST] = "list", [YAML_MAP] = "mapping"};
+        [YAML_TEXT] = "number", [YAML_LIST] = "list", [YAML_MAP] = "mapping"};
     size_t i = 0, count = sizeof EXPECTATIONS / sizeof *EXPECTATIONS;
     while (i < count && !text_equal(node->key, text_of(EXPECTATIONS[i].key))) {
         i++;
@@ -835,7 +835,9 @@ static bool check_shape(struct case_run *run, const struct yaml_node *node)
     }
     enum yaml_kind kind = EXPECTATIONS[i].kind;
     if (node->kind != kind) {
-        case_finding(run, "%s: a %s is expected here", EXPECTATIONS[i].key, names[kind]);
+        bool is_error = text_equal(node->key, TEXT("error"));
+        case_finding(run, "%s: a %s is expected here", EXPECTATIONS[i].key,
+                     is_error ? "text" : names[kind]);
         return false;
     }
     return true;
