@@ -473,7 +473,9 @@ void read_credit(struct work *work)
     }
     if (credit_goes_along(step) &&
         (credit->carries_overage || credit->has_top_up || credit->is_sold)) {
-        COMPLAIN(loader, key(work, "settings_at"), "CHOOSE_ONE", NO_HINT,
+        bool is_of_profile = credit->carries_overage && own_key(work, "overage") == NULL;
+        COMPLAIN(loader, key(work, "settings_at"), "CHOOSE_ONE",
+                 is_of_profile ? TEXT("overage: bill, since the profile says carry") : NO_HINT,
                  "what is bought, refilled or carried below nothing is one payer's: it does not go "
                  "along with an account");
     }

@@ -440,7 +440,7 @@ void read_bound(struct work *work)
     bound->has_max = key(work, "max") != NULL;
     uint32_t errors = loader->complaints->errors;
     read_step_number(work, "min", ANY, &bound->min);
-    read_step_number(work, "max", ANY, &bound->max);
+    read_step_number(work, "max", NOT_NEGATIVE, &bound->max);
     check_amount(work, "min", &bound->min);
     check_amount(work, "max", &bound->max);
     if (!bound->has_min && !bound->has_max) {

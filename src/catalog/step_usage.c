@@ -702,8 +702,8 @@ static void read_installments(struct work *work, struct step_fixed *fixed)
     static const char *const others[] = {"amount", "clock", "when", "prorate",
                                          "digits", "mode",  "stub", NULL};
     for (int i = 0; others[i] != NULL; i++) {
-        if (key(work, others[i]) != NULL) {
-            complain(loader->complaints, yaml_key_place(key(work, others[i])), "CHOOSE_ONE",
+        if (own_key(work, others[i]) != NULL) { /* a profile speaks of other fixed amounts */
+            complain(loader->complaints, yaml_key_place(own_key(work, others[i])), "CHOOSE_ONE",
                      TEXT("a step, or a price, of its own for what is charged besides"),
                      "installments say when how much is due: %s means nothing beside them",
                      others[i]);

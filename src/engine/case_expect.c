@@ -274,13 +274,31 @@ static void tell_names(struct case_run *run, uint32_t moment, const struct compa
     }
 }
 
+/* Whether any line of the story is of that name, so that it is no mistake. */
+static bool was_selected(const struct case_run *run, const struct comparison *comparison,
+                         struct text key)
+{
+    bool was = false;
+    for (uint32_t l = 0; l < run->line_count && !was; l++) {
+        const struct case_line *item = &run->lines[l];
+        was = is_selected(run, item, comparison->kind, line_field(&item->line, comparison->field),
+                          key);
+    }
+    return was;
+}
+
+/* What is expected to be 0 of a name that there is not. */
+static void check_known_name(struct case_run *run, struct text what, struct text key)
+{
+    if (!case_knows(run, what, key)) {
+        case_finding(run, "%.*s %.*s: 0 is expected, and nothing is called so", TEXT_ARG(what),
+                     TEXT_ARG(key));
+    }
+}
+
 static void compare_groups(struct case_run *run, uint32_t moment, const struct yaml_node *node,
                            const struct comparison *comparison, int rounded)
 {
-    if (node->kind != YAML_MAP) {
-        case_finding(run, "%s: a mapping is expected here", comparison->key);
-        return;
-    }
     for (uint32_t i = 0; i < node->count; i++) {
         struct text key = node->items[i].key;
         struct dec sum = DEC_ZERO;
@@ -297,9 +315,11 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
                                                               : item->line.amount);
             }
         }
-        if (!check_number(run, sum, &node->items[i], rounded, comparison->key, key) && !is_any &&
-            comparison->kind == SELECT_FIELD) {
+        bool is_right = check_number(run, sum, &node->items[i], rounded, comparison->key, key);
+        if (!is_right && !is_any && comparison->kind == SELECT_FIELD) {
             tell_names(run, moment, comparison);
+        } else if (is_right && !is_any && !was_selected(run, comparison, key)) {
+            check_known_name(run, node->key, key);
         }
     }
 }
@@ -310,9 +330,12 @@ static void compare_dimensions(struct case_run *run, uint32_t moment, const stru
 {
     for (uint32_t d = 0; d < node->count; d++) {
         const struct yaml_node *values = &node->items[d];
-        if (values->kind != YAML_MAP) {
+        if (values->kind != YAML_MAP || values->count == 0) {
             case_finding(run, "by_dim: write {dimension: {value: amount}}");
             return;
+        }
+        if (!case_knows(run, node->key, values->key)) {
+            case_finding(run, "by_dim: there is no dimension '%.*s'", TEXT_ARG(values->key));
         }
         for (uint32_t v = 0; v < values->count; v++) {
             struct text value = values->items[v].key;
@@ -451,11 +474,43 @@ static struct text describe(struct case_run *run, const struct yaml_node *wanted
     return (struct text){out.at, out.size - 1};
 }
 
+/* Of no line zero is right, when there could be one. */
+static void check_choice(struct case_run *run, const struct yaml_node *wanted, const char *name)
+{
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        const struct yaml_node *item = &wanted->items[i];
+        static const char *const times[] = {"from", "to", "version", "conversion_date"};
+        bool is_known = case_knows(
+            run, text_format(run->arena, "by_%.*s", TEXT_ARG(item->key)), item->text);
+        instant at;
+        for (size_t t = 0; t < sizeof times / sizeof *times; t++) {
+            is_known = is_known && (!text_equal(item->key, text_of(times[t])) ||
+                                    case_time(item->text, &at));
+        }
+        if (!is_known) {
+            case_finding(run, "%s: 0 is expected, and no %.*s is called '%.*s'", name,
+                         TEXT_ARG(item->key), TEXT_ARG(item->text));
+        }
+    }
+}
+
+/* What adjusts a charge is another line, of another kind and step. */
+static bool asks_net_of_kind(const struct yaml_node *wanted)
+{
+    return yaml_member(wanted, "net") &&
+           (yaml_member(wanted, "kind") || yaml_member(wanted, "step") ||
+            yaml_member(wanted, "grant") || yaml_member(wanted, "rate"));
+}
+
 static void compare_line(struct case_run *run, uint32_t moment, const struct yaml_node *wanted,
                          int rounded)
 {
     if (wanted->kind != YAML_MAP) {
         case_finding(run, "lines: a list of mappings is expected here");
+        return;
+    }
+    if (wanted->count == 0) {
+        case_finding(run, "lines: nothing is said of a line");
         return;
     }
     struct text name = describe(run, wanted);
@@ -471,6 +526,13 @@ static void compare_line(struct case_run *run, uint32_t moment, const struct yam
             case_finding(run, "%s: lines have no key '%.*s'", name.at, TEXT_ARG(item->key));
             is_known = false;
         }
+    }
+    if (asks_net_of_kind(wanted)) {
+        case_finding(run,
+                     "%s: a net is of a charge with what adjusts it, which are lines of several "
+                     "kinds, steps and rates: choose them by something else",
+                     name.at);
+        return;
     }
     uint32_t count = 0;
     for (uint32_t l = 0; l < run->line_count; l++) {
@@ -500,6 +562,8 @@ static void compare_line(struct case_run *run, uint32_t moment, const struct yam
     /* A line of nothing is not written; expecting zero of it is right. */
     if (is_known && count == 0 && !(asks_number && asks_zero)) {
         case_finding(run, "%s: there is none", name.at);
+    } else if (is_known && count == 0) {
+        check_choice(run, wanted, name.at);
     }
 }
 
@@ -536,7 +600,7 @@ static struct dec sum_of_contract(struct case_run *run, uint32_t moment, struct 
     *is_known = map_find(&run->loaded.catalog->contract_by_id, contract) != MAP_NONE;
     for (uint32_t l = 0; l < run->line_count; l++) {
         const struct case_line *item = &run->lines[l];
-        if (item->moment == moment && text_equal(item->line.contract, contract) &&
+        if (is_of_bill(item, moment) && text_equal(item->line.contract, contract) &&
             !text_equal(item->line.kind, TEXT("tax"))) {
             add_to(run, &sum, item->line.amount);
         }
@@ -622,15 +686,25 @@ static void compare_balances(struct case_run *run, const struct yaml_node *node,
                              const struct case_balance *balances, uint32_t count, int rounded,
                              const char *what)
 {
+    bool is_balance = text_equal(node->key, TEXT("balance"));
     for (uint32_t i = 0; i < node->count; i++) {
         struct text key = node->items[i].key;
         struct dec sum = DEC_ZERO;
+        bool is_any = false;
         for (uint32_t b = 0; b < count; b++) {
             if (text_equal(balances[b].grant, key)) {
+                is_any = true;
                 add_to(run, &sum, balances[b].amount);
             }
         }
-        check_number(run, sum, &node->items[i], rounded, what, key);
+        if (!is_any && is_balance && case_knows(run, node->key, key)) {
+            case_finding(run,
+                         "balance %.*s: no bill has come to a wallet with it, so that none says "
+                         "what is left",
+                         TEXT_ARG(key));
+        } else if (check_number(run, sum, &node->items[i], rounded, what, key) && !is_any) {
+            check_known_name(run, node->key, key);
+        }
     }
 }
 
@@ -730,9 +804,60 @@ static int read_rounded(struct case_run *run, const struct yaml_node *expect)
     return (int)digits.mantissa;
 }
 
+/* How each is written. */
+static const struct {
+    const char *key;
+    enum yaml_kind kind;
+} EXPECTATIONS[] = {
+    {"total", YAML_TEXT},     {"charges", YAML_TEXT},   {"net_of_tax", YAML_TEXT},
+    {"already", YAML_TEXT},   {"rounded", YAML_TEXT},   {"error", YAML_TEXT},
+    {"interim", YAML_LIST},   {"lines", YAML_LIST},     {"by_account", YAML_MAP},
+    {"by_payer", YAML_MAP},   {"by_sku", YAML_MAP},     {"by_product", YAML_MAP},
+    {"by_step", YAML_MAP},    {"by_kind", YAML_MAP},    {"by_resource", YAML_MAP},
+    {"by_contract", YAML_MAP}, {"by_tier", YAML_MAP},   {"by_period", YAML_MAP},
+    {"by_dim", YAML_MAP},     {"by_tax_of", YAML_MAP},  {"net", YAML_MAP},
+    {"quantity", YAML_MAP},   {"unused", YAML_MAP},     {"effective", YAML_MAP},
+    {"margin", YAML_MAP},     {"balance", YAML_MAP},    {"pending", YAML_MAP},
+    {"excluded", YAML_MAP},   {"failed", YAML_MAP}};
+
+/* A mapping or list that is something else would agree with whatever comes. */
+static bool check_shape(struct case_run *run, const struct yaml_node *node)
+{
+    static const char *const names[] = {
+        [YAML_TEXT] = "number", [YAML_LIST] = "list", [YAML_MAP] = "mapping"};
+    size_t i = 0, count = sizeof EXPECTATIONS / sizeof *EXPECTATIONS;
+    while (i < count && !text_equal(node->key, text_of(EXPECTATIONS[i].key))) {
+        i++;
+    }
+    if (i == count) {
+        case_finding(run, "expect: there is no '%.*s'", TEXT_ARG(node->key));
+        return false;
+    }
+    enum yaml_kind kind = EXPECTATIONS[i].kind;
+    if (node->kind != kind) {
+        bool is_error = text_equal(node->key, TEXT("error"));
+        case_finding(run, "%s: a %s is expected here", EXPECTATIONS[i].key,
+                     is_error ? "text" : names[kind]);
+        return false;
+    }
+    return true;
+}
+
+/* An empty mapping says nothing, nor how numbers are compared; of the bills inside a turn `[]` says
+ * that there is none. */
+static bool says_something(const struct yaml_node *node)
+{
+    bool is_empty = (node->kind == YAML_MAP || node->kind == YAML_LIST) && node->count == 0;
+    return text_equal(node->key, TEXT("interim")) ||
+           (!is_empty && !text_equal(node->key, TEXT("rounded")));
+}
+
 static void compare_one(struct case_run *run, uint32_t moment, const struct yaml_node *node,
                         int rounded)
 {
+    if (!check_shape(run, node)) {
+        return;
+    }
     for (size_t i = 0; i < sizeof COMPARISONS / sizeof *COMPARISONS; i++) {
         if (text_equal(node->key, text_of(COMPARISONS[i].key))) {
             compare_groups(run, moment, node, &COMPARISONS[i], rounded);
@@ -773,8 +898,6 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
         }
     } else if (text_equal(node->key, TEXT("error"))) {
         case_finding(run, "error: expected '%.*s', but it was billed", TEXT_ARG(node->text));
-    } else if (!text_equal(node->key, TEXT("rounded"))) {
-        case_finding(run, "expect: there is no '%.*s'", TEXT_ARG(node->key));
     }
 }
 
@@ -787,8 +910,13 @@ void case_compare(struct case_run *run, uint32_t moment, const struct yaml_node 
         return;
     }
     int rounded = read_rounded(run, expect);
+    bool is_any = expect->count == 0;
     for (uint32_t i = 0; i < expect->count; i++) {
+        is_any = is_any || says_something(&expect->items[i]);
         compare_one(run, moment, &expect->items[i], rounded);
+    }
+    if (!is_any) {
+        case_finding(run, "expect: what stands here says nothing");
     }
 }
 

@@ -44,6 +44,39 @@ static bool is_list(struct case_run *run, const struct yaml_node *node, const ch
     return true;
 }
 
+/* What a row or an event says of itself by these keys is one word each. */
+static bool check_texts(struct case_run *run, const struct yaml_node *row, const char *const *names,
+                        const char *what)
+{
+    bool is_good = true;
+    for (const char *const *name = names; *name; name++) {
+        const struct yaml_node *node = yaml_member(row, *name);
+        if (node && node->kind != YAML_TEXT && node->kind != YAML_NONE) {
+            case_finding(run, "line %u: %s of %s has to be a text", node->line, *name, what);
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
+static bool check_dims(struct case_run *run, const struct yaml_node *dims)
+{
+    if (dims && dims->kind != YAML_MAP && dims->kind != YAML_NONE) {
+        case_finding(run, "line %u: dims: write {dimension: value}", dims->line);
+        return false;
+    }
+    bool is_good = true;
+    for (uint32_t d = 0; dims && d < dims->count; d++) {
+        const struct yaml_node *value = &dims->items[d];
+        if (value->kind != YAML_TEXT && value->kind != YAML_NONE) {
+            case_finding(run, "line %u: the dimension %.*s of a row of usage has to be a text",
+                         value->line, TEXT_ARG(value->key));
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
 static void note_sku(struct case_run *run, const struct yaml_node *row)
 {
     const struct yaml_node *sku = yaml_member(row, "sku"), *product = yaml_member(row, "product");
@@ -113,6 +146,9 @@ static bool read_rows(struct case_run *run, const struct yaml_node *node)
 {
     static const char *const row_keys[] = {"account", "sku", "quantity", "time",    "resource",
                                            "events",  "id",  "dims",     "product", NULL};
+    static const char *const row_texts[] = {"account", "sku",     "time", "resource",
+                                            "id",      "product", NULL};
+    static const char *const event_texts[] = {"account", "time", "id", "meter", "type", NULL};
     const struct yaml_node *usage = yaml_member(node, "usage");
     const struct yaml_node *events = yaml_member(node, "events");
     if (!is_list(run, usage, "usage") || !is_list(run, events, "events")) {
@@ -120,7 +156,9 @@ static bool read_rows(struct case_run *run, const struct yaml_node *node)
     }
     for (uint32_t i = 0; usage && i < usage->count; i++) {
         const struct yaml_node *row = &usage->items[i];
-        if (!check_known(run, row, row_keys, "a row of usage") || !check_id(run, row)) {
+        if (!check_known(run, row, row_keys, "a row of usage") ||
+            !check_texts(run, row, row_texts, "a row of usage") ||
+            !check_dims(run, yaml_member(row, "dims")) || !check_id(run, row)) {
             return false;
         }
         note_sku(run, row);
@@ -140,6 +178,10 @@ static bool read_rows(struct case_run *run, const struct yaml_node *node)
             case_finding(run, "line %u: an event is no mapping", events->items[i].line);
             return false;
         }
+        if (!check_texts(run, &events->items[i], event_texts, "an event")) {
+            return false;
+        }
+        run->has_events = true;
         note_account(run, &events->items[i]);
         note_time(run, &events->items[i]);
     }
@@ -174,11 +216,26 @@ static void set_section(struct case_run *run, struct text key, const struct yaml
     run->sections[run->section_count++] = (struct case_section){key, node};
 }
 
-static void set_sections(struct case_run *run, const struct yaml_node *map)
+/* Accounts and contracts are written anew, with what a case need not say: as lists they are. */
+static bool check_section(struct case_run *run, const struct yaml_node *node)
 {
-    for (uint32_t i = 0; map && map->kind == YAML_MAP && i < map->count; i++) {
+    bool is_rewritten =
+        text_equal(node->key, TEXT("accounts")) || text_equal(node->key, TEXT("contracts"));
+    return !is_rewritten || is_list(run, node, node->key.at[0] == 'a' ? "accounts" : "contracts");
+}
+
+static bool set_sections(struct case_run *run, const struct yaml_node *map, const char *what)
+{
+    if (map && map->kind != YAML_MAP && map->kind != YAML_NONE) {
+        case_finding(run, "line %u: %s is no mapping", map->line, what);
+        return false;
+    }
+    bool is_good = true;
+    for (uint32_t i = 0; map && i < map->count; i++) {
+        is_good = check_section(run, &map->items[i]) && is_good;
         set_section(run, map->items[i].key, &map->items[i]);
     }
+    return is_good;
 }
 
 /* The first account of the list, or one that nobody needs to name. */
@@ -203,25 +260,28 @@ static bool is_once(const struct yaml_node *node)
     return false;
 }
 
-static void note_sections(struct case_run *run)
+static bool note_sections(struct case_run *run)
 {
+    bool is_good = true;
     static const char *const beside[] = {"accounts", "contracts", "commitments"};
     const struct yaml_node *catalog = yaml_member(run->node, "catalog");
     if (catalog && catalog->kind == YAML_TEXT) {
         run->catalog_path =
             text_format(run->arena, "%.*s%.*s", TEXT_ARG(run->directory), TEXT_ARG(catalog->text));
     } else {
-        set_sections(run, catalog);
+        is_good = set_sections(run, catalog, "catalog");
     }
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
         const struct yaml_node *node = yaml_member(run->node, beside[i]);
         if (node) {
+            is_good = check_section(run, node) && is_good;
             set_section(run, text_of(beside[i]), node);
         }
     }
     for (uint32_t i = 0; i < run->section_count; i++) {
         run->charges_once = run->charges_once || is_once(run->sections[i].node);
     }
+    return is_good;
 }
 
 static bool is_attribute(const struct yaml_node *products, struct text name)
@@ -325,7 +385,9 @@ static bool read_story(struct case_run *run)
     if (run->accounts.count == 0 && !yaml_member(run->node, "accounts")) {
         name_list_add(run->arena, &run->accounts, run->account_default);
     }
-    note_sections(run);
+    if (!note_sections(run)) {
+        return false;
+    }
     note_commitments(run);
     return true;
 }
@@ -446,6 +508,14 @@ static enum status check_totals(struct case_run *run, const char *folder, uint32
     return OK;
 }
 
+/* A name as it was before what would separate was encoded. */
+static struct text decoded(struct case_run *run, struct text encoded)
+{
+    struct text plain = text_copy(run->arena, encoded);
+    (void)text_decode(encoded, arena_alloc(run->arena, encoded.size + 1), &plain);
+    return plain;
+}
+
 /* What is left of grants: the states of wallets, whose names end with "|grant:" and its id. */
 static enum status read_balances(struct case_run *run, const char *folder, struct error *err)
 {
@@ -470,7 +540,7 @@ static enum status read_balances(struct case_run *run, const char *folder, struc
             run->balances = arena_room(run->arena, run->balances, run->balance_count,
                                        &run->balance_capacity, sizeof *run->balances);
             run->balances[run->balance_count++] =
-                (struct case_balance){text_copy(run->arena, text_of(last + label_size)), amount};
+                (struct case_balance){decoded(run, text_of(last + label_size)), amount};
         }
         yyjson_doc_free(doc);
         at += size + 1;
@@ -672,6 +742,10 @@ static enum status load_or_explain(struct case_run *run, const struct farthing_p
         is_expected = is_expected || (wanted && is_error(wanted->text, item));
     }
     if (is_expected) {
+        if (expect->count > 1) {
+            case_finding(run, "error: what does not load bills nothing that the case could expect "
+                              "besides");
+        }
         return OK;
     }
     if (wanted) {
@@ -804,7 +878,9 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
     const struct moment *moment = &run->moments[index];
     const struct yaml_node *amend = yaml_member(moment->node, "amend");
     const struct yaml_node *expect = yaml_member(moment->node, "expect");
-    set_sections(run, amend);
+    if (!set_sections(run, amend, "amend")) {
+        return OK;
+    }
     struct buffer json;
     buffer_init(&json, run->arena, 1024);
     case_write_catalog(run, &json);

@@ -88,12 +88,16 @@ static const struct yaml_node *find_section(const struct case_run *run, const ch
 bool case_has_dimension(const struct case_run *run, struct text name)
 {
     const struct yaml_node *meters = find_section(run, "meters");
+    const struct catalog *catalog = run->loaded.catalog; /* of a folder, too */
     bool has = name_list_find(&run->dimensions, name) != NONE;
     for (uint32_t i = 0; meters && i < meters->count && !has; i++) {
         const struct yaml_node *dimensions = yaml_member(&meters->items[i], "dimensions");
         for (uint32_t d = 0; dimensions && d < dimensions->count && !has; d++) {
             has = text_equal(dimensions->items[d].key, name);
         }
+    }
+    for (uint32_t d = 0; catalog && d < catalog->dimension_count && !has; d++) {
+        has = text_equal(catalog->dimensions[d], name);
     }
     return has;
 }

@@ -72,6 +72,7 @@ struct case_run {
     struct name_list rows_with_id;                          /* what the first of each id says */
     struct name_list sku_products;                          /* beside skus; empty when not said */
     bool needs_resources;                                   /* lines by resource are asked for */
+    bool has_events;                                        /* of meters, beside rows of usage */
     bool charges_once;                                      /* a price is `fixed: {when: once}` */
     struct text account_default;                            /* of rows that name none */
     struct text month_default;                              /* of bills that say none: "2026-10" */
@@ -130,6 +131,9 @@ void case_write_catalog(struct case_run *run, struct buffer *out);
 void case_add_events(struct case_run *run, const struct moment *moment);
 /* Whether rows of the case, or meters of its catalog as it is known by now, have the dimension. */
 bool case_has_dimension(const struct case_run *run, struct text name);
+
+/* Whether anything is called so: a name that no line has comes to 0 too when it is misspelt. */
+bool case_knows(const struct case_run *run, struct text what, struct text key);
 
 /* Compares one moment's expectations with the lines so far. */
 void case_compare(struct case_run *run, uint32_t moment, const struct yaml_node *expect);

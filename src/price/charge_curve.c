@@ -21,19 +21,9 @@ static enum status money(struct work *work, const struct step *step, const struc
                                                    : OK;
 }
 
-static enum status not_negative(struct work *work, const char *what, struct dec value)
-{
-    if (dec_sign(value) >= 0) {
-        return OK;
-    }
-    char text[DEC_FORMAT_MAX];
-    (void)dec_format(value, text);
-    return fail(work->err, ERR_INPUT, "%s of %s is negative", what, text);
-}
-
 static enum status percent_in_range(struct work *work, const struct step *step, struct dec percent)
 {
-    TRY(not_negative(work, "a percentage", percent));
+    TRY(number_not_negative(work, "a percentage", percent));
     if (step->kind != STEP_DISCOUNT || dec_compare(percent, dec_from_int(HUNDRED)) <= 0) {
         return OK;
     }
@@ -95,7 +85,7 @@ static enum status bounds(struct work *work, const struct step *step, const stru
     }
     if (max) {
         TRY(money(work, step, max, how, charge, turn, &values->max));
-        TRY(not_negative(work, "a maximum", values->max));
+        TRY(number_not_negative(work, "a maximum", values->max));
     }
     if (!min || !max || dec_compare(values->min, values->max) <= 0) {
         return OK;
@@ -115,19 +105,19 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
         TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
         for (uint32_t i = 0; i < body->tier.tier_count; i++) {
             TRY(percent_in_range(work, step, values->tiers[i].rate));
-            TRY(not_negative(work, "a flat amount", values->tiers[i].flat));
+            TRY(number_not_negative(work, "a flat amount", values->tiers[i].flat));
         }
     } else if (body->worth == WORTH_PERCENT) { /* it shrinks with what it is of */
         TRY(number_value(work, &body->number, charge, turn, &values->number));
         TRY(percent_in_range(work, step, values->number));
     } else {
         TRY(money(work, step, &body->number, body->proration, charge, turn, &values->number));
-        TRY(not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
-                         values->number));
+        TRY(number_not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
+                                values->number));
     }
     if (body->has_limit) {
         TRY(money(work, step, &body->limit, body->proration, charge, turn, &values->limit));
-        TRY(not_negative(work, "a limit", values->limit));
+        TRY(number_not_negative(work, "a limit", values->limit));
     }
     TRY(bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
                body->proration, charge, turn, values));
@@ -149,9 +139,9 @@ static enum status commit_numbers(struct work *work, const struct step *step,
 {
     const struct step_commit *body = &step->commit;
     TRY(number_value(work, &body->overage, charge, turn, &values->number));
-    TRY(not_negative(work, "an overage", values->number));
+    TRY(number_not_negative(work, "an overage", values->number));
     TRY(money(work, step, &body->promise, body->proration, charge, turn, &values->limit));
-    return not_negative(work, "a commitment", values->limit);
+    return number_not_negative(work, "a commitment", values->limit);
 }
 
 enum status charge_numbers(struct work *work, const struct step *step, const struct charge *charge,

@@ -268,6 +268,7 @@ static enum status emit_turn(struct work *work, const struct price *price, const
     struct dec amount, quantity, part_of_turn;
     TRY(number_value(work, due, &charge, turn, &amount));
     TRY(number_value(work, &fixed->quantity, &charge, turn, &quantity));
+    TRY(number_not_negative(work, "a quantity", quantity));
     charge.quantity = quantity;
     charge.rate = amount;
     struct period measure = measured_turn(fixed, clock, part, turn);

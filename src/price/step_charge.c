@@ -414,6 +414,44 @@ static enum status tax_rate(struct work *work, const struct step *step, const st
     return OK;
 }
 
+/* The step as that of one rate, whose charges have a bucket of their own. */
+static const struct step *step_of_rate(struct work *work, const struct step *step)
+{
+    if (work->rate_step_of != step) {
+        struct step *own = arena_alloc(work->arena, sizeof *own);
+        struct by_key *by = arena_alloc(work->arena, (step->by_count + 1u) * sizeof *by);
+        if (step->by_count > 0) {
+            memcpy(by, step->by, step->by_count * sizeof *by);
+        }
+        by[step->by_count] = (struct by_key){BY_TAX_RATE, NONE};
+        *own = *step;
+        own->by = by;
+        own->by_count++;
+        own->tax.at = TAX_AT_RATE;
+        own->tax.has_round = false;
+        work->rate_step_of = step;
+        work->rate_step = own;
+    }
+    return work->rate_step;
+}
+
+/* What a charge adds to the tax of its rate, before that of all rates is rounded.  The tax of a
+ * rate is quantized as a whole: charges quantized each could leave it beside a half cent. */
+static enum status add_at_rate(struct work *work, const struct step *step,
+                               const struct charge *charge, struct dec rate, struct dec in,
+                               struct dec *part)
+{
+    const struct step *own = step_of_rate(work, step);
+    uint32_t found;
+    struct dec before, after;
+    TRY(bucket_find(work, own, charge, &found));
+    struct dec *x = &work->buckets[found].x;
+    TRY(tax_of(&own->tax, 0, rate, *x, &before, work->err));
+    TRY(dec_add(*x, in, x, work->err));
+    TRY(tax_of(&own->tax, 0, rate, *x, &after, work->err));
+    return dec_subtract(after, before, part, work->err);
+}
+
 /* One tax charge of each base charge.  Of a reverse charge there is one of nothing, so that the
  * bill says it; a price that includes the tax is billed without it.  What is taken out then adds up
  * by itself: its buckets are those of the negative rate. */
@@ -441,14 +479,11 @@ static enum status run_tax(struct work *work, struct entry *entry)
         return OK;
     }
     TRY(tax_rate(work, step, charge, &rate));
+    work->tax_rate = is_reverse ? dec_negate(rate) : rate;
     if (body->at == TAX_AT_TOTAL) {
-        struct step_tax exact = *body;
-        exact.at = TAX_AT_RATE;
-        exact.has_round = false;
-        TRY(tax_of(&exact, digits, rate, in, &in, work->err));
+        TRY(add_at_rate(work, step, charge, rate, in, &in));
+        work->tax_rate = dec_from_int(is_reverse ? -1 : 1);
     }
-    work->tax_rate = body->at == TAX_AT_TOTAL ? dec_from_int(1) : rate;
-    work->tax_rate = is_reverse ? dec_negate(work->tax_rate) : work->tax_rate;
     TRY(step_charge_enter(work, entry, in));
     TRY(tax_of(body, digits, rate, entry->before, &before, work->err));
     TRY(tax_of(body, digits, rate, entry->after, &after, work->err));

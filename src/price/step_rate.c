@@ -178,6 +178,7 @@ enum status step_tier_numbers(struct work *work, const struct step *step,
                                         .rate = tier->rate.value,
                                         .flat = tier->flat.value,
                                         .tier = tier};
+        bool is_empty = false;
         if (!tier->open) {
             if (tier->limit) {
                 struct number limit = {tier->up_to, tier->limit};
@@ -186,14 +187,23 @@ enum status step_tier_numbers(struct work *work, const struct step *step,
             if (step->on_change_restart) {
                 TRY(step_restarted(work, step, charge, turn, &tiers[i].up_to));
             }
-            /* One that is computed may lie below the one before it: then its tier is empty. */
-            tiers[i].up_to = dec_max(tiers[i].up_to, from);
+            /* One that is computed may lie below the one before it, or on it: then its tier is
+             * empty, unless it holds that very quantity. */
+            int order = dec_compare(tiers[i].up_to, from);
+            bool goes_on = i + 1 == body->tier_count && body->past_last == PAST_LAST;
+            is_empty = i > 0 && !goes_on &&
+                       (order < 0 || (order == 0 && (!from_is_in || tier->below)));
+            tiers[i].up_to = order < 0 ? from : tiers[i].up_to;
         }
         if (tier->rate.expr) {
             TRY(number_value(work, &tier->rate, charge, turn, &tiers[i].rate));
         }
         if (tier->flat.expr) {
             TRY(number_value(work, &tier->flat, charge, turn, &tiers[i].flat));
+        }
+        if (is_empty) { /* nothing enters it */
+            tiers[i].flat = DEC_ZERO;
+            continue;
         }
         from = tiers[i].up_to;
         from_is_in = tier->below;

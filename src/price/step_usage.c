@@ -11,6 +11,8 @@ static enum status convert_numbers(struct work *work, const struct step *step,
 {
     TRY(number_value(work, &step->convert.multiply, charge, turn, &values->multiply));
     TRY(number_value(work, &step->convert.divide, charge, turn, &values->divide));
+    TRY(number_not_negative(work, "a factor", values->multiply));
+    TRY(number_not_negative(work, "a divisor", values->divide));
     values->minimum = DEC_ZERO;
     if (step->convert.has_minimum) {
         TRY(number_value(work, &step->convert.minimum, charge, turn, &values->minimum));

@@ -429,3 +429,13 @@ enum status number_value(struct work *work, const struct number *number,
     *value = result.number;
     return OK;
 }
+
+enum status number_not_negative(struct work *work, const char *what, struct dec value)
+{
+    if (dec_sign(value) >= 0) {
+        return OK;
+    }
+    char text[DEC_FORMAT_MAX];
+    (void)dec_format(value, text);
+    return fail(work->err, ERR_INPUT, "%s of %s is negative", what, text);
+}

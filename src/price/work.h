@@ -124,6 +124,7 @@ struct work {
     struct dec *gross;     /* what charges came to before all terms; of those that were there */
     uint32_t gross_count;
     struct dec tax_rate; /* of the charge that is taxed */
+    const struct step *rate_step, *rate_step_of; /* of a tax on the whole: that of one rate */
     struct text grant;   /* whose bucket is looked for */
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
@@ -221,6 +222,8 @@ static inline struct dec charge_units(const struct charge *charge)
 }
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value);
+/* What an expression comes to is held to what is asked of a plain number as the catalog loads. */
+enum status number_not_negative(struct work *work, const char *what, struct dec value);
 
 /* The value of a name for a charge, and an expression that may ask what nobody knows, such as a
  * table without a row for it: then *value is EXPR_ERROR, and nothing else is wrong. */

@@ -531,8 +531,10 @@ class ChargeSteps:
                 rule = rule if isinstance(rule, dict) else {"digits": rule}
                 digits, mode = int(num(rule.get("digits", self.minor(row)))), rule.get("mode", "half_up")
             key = self.line_key(row, flow, step) if at == "line" else self.key(row, step)
-            if at == "total":  # its measure is the tax, a number of 18 digits as any measure
-                exact = quantize(exact)
+            if at == "total":  # its measure is the tax of each rate, a number of 18 digits as any measure
+                of_rate = (key, "rate", rate, reverse)
+                was, position[of_rate] = position[of_rate], position[of_rate] + exact
+                exact = quantize(position[of_rate]) - quantize(was)
             key = (key, reverse) if at == "total" else (key, rate, reverse)
             before, position[key] = position[key], position[key] + exact
             tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
