@@ -668,6 +668,10 @@ __attribute__((noinline)) static bool read_quoted_row(struct decoder *decoder,
         }
         struct text field = {row.at + start, (is_last ? row.size : end) - start};
         start = end + 1;
+        /* A separator in quotes is a control character, too, where it is a tab. */
+        if (header->separator < ' ' && memchr(field.at, header->separator, field.size)) {
+            return false;
+        }
         if (!unquote(decoder, quotes, &field)) {
             return false;
         }
