@@ -994,16 +994,20 @@ static void test_changed_rows(void **)
 {
     static const char *const HEADERS[] = {"id,source,type,subject,time,quantity,region",
                                           "id,source,type,subject,time,data,note",
-                                          "id,source,type,subject,time,data.a,data.b.c"};
+                                          "id,source,type,subject,time,data.a,data.b.c",
+                                          "id\tsource\ttype\tsubject\ttime\tnote\tregion"};
+    enum { TABS = 3 };
+    const struct csv_mapping tabs = {.separator = '\t'};
     uint64_t seed = setting("FARTHING_SEED", 1);
     uint64_t count = setting("FARTHING_CASES", 100'000);
     size_t accepted = 0, refused = 0;
     for (uint64_t i = 0; i < count; i++) {
         random_state = seed * 1'000'033 + i;
-        const size_t kind = below(3);
+        const size_t kind = below(4);
         const struct csv_header *header;
         struct error err;
-        assert_int_equal(csv_header_read(&scratch, text_of(HEADERS[kind]), NULL, &header, &err), OK);
+        assert_int_equal(csv_header_read(&scratch, text_of(HEADERS[kind]),
+                                         kind == TABS ? &tabs : NULL, &header, &err), OK);
         struct buffer line;
         buffer_init(&line, &scratch, 1024);
         buffer_add_text(&line, text_of(below(4) ? "e,\"s\",t,a," : "\"e\"\"1\",s,t,\"a\","));
@@ -1018,6 +1022,9 @@ static void test_changed_rows(void **)
             add_random_field(&line);
         }
         buffer_add_text(&line, text_of(below(8) ? "" : "\r"));
+        for (size_t k = 0; kind == TABS && k < line.size; k++) {
+            line.at[k] = line.at[k] == ',' ? '\t' : line.at[k];
+        }
         mutate(&line);
         struct text row = buffer_text(&line);
         struct outcome outcome;
