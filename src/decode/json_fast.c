@@ -203,7 +203,7 @@ static inline bool open_nest(struct cursor *cursor, struct decoder *decoder, uin
         cursor->at++;
         decoder->members[(*member_count)++] = (struct member){
             .path = path, .kind = is_array ? MEMBER_EMPTY_ARRAY : MEMBER_EMPTY_OBJECT};
-        return true;
+        return cursor->at < cursor->end;
     }
     if (++*depth == NESTS_FAST_MAX) {
         return false;

@@ -132,6 +132,8 @@ def check_rows(told, line, bill, usage, now, expect):
 def check_steps(told, line, kind, now, expect):
     """The step that made the line comes to it."""
     exact = num(told["conversion"]["amount"]) if "conversion" in told else now["exact"]
+    if kind == "credit" and now["quantity"] != 0:
+        exact = -now["quantity"]  # a grant of units: what its step takes is not money
     owner = OWNERS.get(line["level"])
     own = [step for step in told["steps"] if step["step"] == line["step"] and step["kind"] in STEPS.get(kind, [step["kind"]]) and
            (not owner or step.get("bucket", owner).startswith(owner))]
