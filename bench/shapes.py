@@ -71,7 +71,10 @@ def measure(options, run_command, say):
     events = EVENTS_QUICK if options.quick else EVENTS
     folder = options.folder / f"shapes{events}"
     folder.mkdir(exist_ok=True)
+    catalogs = {shape: folder / ("rows.yaml" if shape in ("csv", "csv_quoted") else "catalog.yaml")
+                for shape in [*SHAPES, *ROWS]}
     (folder / "catalog.yaml").write_text(CATALOG)
+    (folder / "rows.yaml").write_text(CATALOG + "csv: {columns: {n: {to: data.n, number: true}}}\n")
     (folder / "accounts.csv").write_text("id\n" + "".join(f"a{i}\n" for i in range(ACCOUNTS)))
     paths = {shape: folder / f"{shape}.{'csv' if shape in ROWS else 'ndjson'}" for shape in [*SHAPES, *ROWS]}
     for shape, path in paths.items():
@@ -82,7 +85,7 @@ def measure(options, run_command, say):
     for _ in range(1 if options.quick else ROUNDS):
         for shape, path in paths.items():
             shutil.rmtree(folder / "out", ignore_errors=True)
-            run = run_command([options.farthing, "bill", "--catalog", folder / "catalog.yaml", "--accounts",
+            run = run_command([options.farthing, "bill", "--catalog", catalogs[shape], "--accounts",
                                folder / "accounts.csv", "--events", path, "--period", "2026-10", "--out", folder / "out",
                                "--threads", "1", "--json"])
             summary = json.loads(run.out)
