@@ -41,7 +41,7 @@ struct view {
 
 /* What a record says of an account, for a time. */
 enum {
-    SETTING_UNASKED = 0xFFFFFFF0u, /* of taxes, and named by no expression: says that there is one */
+    SETTING_UNASKED = 0xFFFFFFF0u, /* of taxes, which no expression names: there is one */
     SETTING_SHARING,               /* from here on names of no customer */
     SETTING_GROUP
 };

@@ -1,8 +1,8 @@
 /* accounts_setting.c - what records say of accounts for a time: where they are taxed.
  *
- * Of one account and name there is one value at a time; the same record twice is one.  An account of
- * which any setting holds is not its payer, whether an expression names that setting or none does:
- * what a catalog asks more than before changes no other answer.
+ * Of one account and name there is one value at a time; the same record twice is one.  An account
+ * of which any setting holds is not its payer, whether an expression names that setting or none
+ * does: what a catalog asks more than before changes no other answer.
  */
 #include "base/sort.h"
 #include "catalog/accounts_stage.h"
@@ -151,8 +151,7 @@ static void take_settings(struct finish *finish)
         finish_hash_setting(finish, row);
         struct setting *setting = &settings[finish->accounts->setting_count];
         uint32_t name = names[row->name];
-        enum expr_type type =
-            name < SETTING_UNASKED ? catalog->customer_types[name] : EXPR_TEXT;
+        enum expr_type type = name < SETTING_UNASKED ? catalog->customer_types[name] : EXPR_TEXT;
         if (name_at(&builder->values, row->value)->text.size > 0 &&
             read_value(finish, row, type, &setting->value)) {
             setting->account = finish->rank[row->account];

@@ -792,9 +792,8 @@ size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header,
         scan_line(decoder->width, rest.at, header->separator, '"', decoder->marks, &size);
     struct text row = drop_return((struct text){rest.at, size});
     struct event event;
-    bool is_usual =
-        row.size >= (decoder->width == SCAN_NARROW ? SCAN_MIN_BYTES : 1) && size < SCAN_MAX_BYTES;
-    if (is_usual && read_plain_row(decoder, header, row, flags, &event)) {
+    if (row.size > 0 && size < SCAN_MAX_BYTES &&
+        read_plain_row(decoder, header, row, flags, &event)) {
         sink->event(sink->context, &event, 0, row);
         return size + 1;
     }

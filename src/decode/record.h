@@ -227,8 +227,7 @@ unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *w
 
 /* The same of a line that ends at a newline, which need not have SCAN_MIN_BYTES; *size is its size,
  * SCAN_MAX_BYTES or a little more when it has more bytes.  Bytes behind the newline are read, fewer
- * than DECODE_PADDING_BYTES, and count for nothing.  A narrow machine says SCAN_ESCAPE of a line
- * that is short: it goes the other way. */
+ * than DECODE_PADDING_BYTES, and count for nothing. */
 unsigned scan_line(enum scan_width width, const char *at, char mark, char escape, uint64_t *words,
                    size_t *size);
 /* The widest one that the machine has, and no wider than that. */
@@ -277,7 +276,8 @@ void entries_sort(struct entry *entries, size_t count);
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-/* The value of \uXXXX at text[at], or -1; and whether two of them are one character. */
+/* The value of the escape \u and its four digits at text[at], or -1; and whether two of them are
+ * one character. */
 int32_t json_escape_value(struct text text, size_t at);
 bool json_is_pair(int32_t high, int32_t low);
 /* What lies between two quotes, without its escapes.  False: half a pair, U+0000, or no escape. */

@@ -175,10 +175,14 @@ static unsigned scan_line_narrow(const char *at, char mark, char escape, uint64_
 {
     const char *end = memchr(at, '\n', SCAN_MAX_BYTES);
     *size = end ? (size_t)(end - at) : (size_t)SCAN_MAX_BYTES;
-    /* What is short is left to others. */
-    return *size < SCAN_MIN_BYTES
-               ? SCAN_ESCAPE
-               : scan_marks_narrow((struct text){at, *size}, mark, escape, words);
+    const struct text line = {at, *size};
+    if (line.size >= SCAN_MIN_BYTES) {
+        return scan_marks_narrow(line, mark, escape, words);
+    }
+    char block[SCAN_MIN_BYTES];
+    memset(block, ' ', sizeof block);
+    memcpy(block, at, line.size);
+    return scan_marks_narrow((struct text){block, sizeof block}, mark, escape, words);
 }
 
 #ifdef __x86_64__

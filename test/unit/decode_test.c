@@ -407,6 +407,15 @@ static void test_scan(void **)
                 assert_memory_equal(any, slow, (size + 63) / 64 * sizeof *slow);
             }
         }
+        const size_t short_size = 1 + (size_t)(state >> 33) % (SCAN_MIN_BYTES - 1);
+        line[short_size] = '\n';
+        flags = scan_slowly((struct text){line, short_size}, '"', '\\', slow);
+        for (enum scan_width width = SCAN_NARROW; width <= scan_width_of(SCAN_WIDE); width++) {
+            size_t line_size;
+            assert_int_equal(scan_line(width, line, '"', '\\', any, &line_size), flags);
+            assert_int_equal(line_size, short_size);
+            assert_memory_equal(any, slow, 2 * sizeof *slow);
+        }
     }
 }
 
