@@ -457,13 +457,7 @@ static bool is_before(const struct pricing *pricing, const struct charge *a, con
                a->level == b->level && a->merged == b->merged && a->tier < b->tier &&
                b->tier != NONE;
     }
-    const struct sku *left = &catalog->skus[a->sku], *right = &catalog->skus[b->sku];
-    if (left->product == right->product) {
-        return text_compare(left->name, right->name) < 0;
-    }
-    return left->product != NONE && right->product != NONE &&
-           text_compare(catalog->products[left->product].name,
-                        catalog->products[right->product].name) < 0;
+    return catalog->skus[a->sku].rank < catalog->skus[b->sku].rank;
 }
 
 /* Finds the line of each charge; returns how many there are. */
@@ -823,19 +817,24 @@ bool bill_id_read(struct arena *arena, struct text id, struct bill_name *name)
 
 static enum status add_sections(struct arena *arena, struct bill *bill, struct error *err)
 {
-    bill->sections = arena_calloc(arena, bill->line_count + 1, sizeof *bill->sections);
+    uint32_t capacity = 0;
+    bill->sections = NULL;
     bill->total = DEC_ZERO;
     bill->exact = (struct dec_sum){0};
     for (uint32_t i = 0; i < bill->line_count;) {
-        struct section *section = &bill->sections[bill->section_count++];
-        *section = (struct section){.account = bill->lines[i].account, .line_first = i};
-        struct dec_sum amount = {0};
-        for (; i < bill->line_count && text_equal(section->account, bill->lines[i].account); i++) {
-            TRY(dec_sum_add(&amount, bill->lines[i].amount, err));
+        const struct text account = bill->lines[i].account;
+        const uint32_t first = i;
+        struct dec_sum sum = {0};
+        for (; i < bill->line_count && compare_texts(account, bill->lines[i].account) == 0; i++) {
+            TRY(dec_sum_add(&sum, bill->lines[i].amount, err));
             TRY(dec_sum_add(&bill->exact, bill->lines[i].exact, err));
-            section->line_count++;
         }
-        TRY(dec_sum_read(&amount, &section->amount, err));
+        bill->sections = arena_room(arena, bill->sections, bill->section_count, &capacity,
+                                    sizeof *bill->sections);
+        struct section *section = &bill->sections[bill->section_count++];
+        *section = (struct section){
+            .account = account, .line_first = first, .line_count = i - first};
+        TRY(dec_sum_read(&sum, &section->amount, err));
         TRY(dec_add(bill->total, section->amount, &bill->total, err));
     }
     return OK;

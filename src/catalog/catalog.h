@@ -110,6 +110,7 @@ struct sku {
     struct text unit; /* empty: any */
     const struct attribute *attributes;
     uint32_t attribute_count;
+    uint32_t rank; /* in the order of (product's name, name), those of no product first */
     struct place place;
 };
 

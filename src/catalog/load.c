@@ -494,6 +494,37 @@ static void load_rounding(struct loader *loader)
     }
 }
 
+struct ranked_sku {
+    struct text product, name;
+    uint32_t index;
+};
+
+static int compare_ranked_skus(const void *a_ranked, const void *b_ranked)
+{
+    const struct ranked_sku *a = a_ranked, *b = b_ranked;
+    int order = text_compare(a->product, b->product);
+    return order ? order : text_compare(a->name, b->name);
+}
+
+static void rank_skus(struct arena *arena, const struct product *products, struct sku *skus,
+                      uint32_t count)
+{
+    struct arena_mark mark = arena_mark(arena);
+    struct ranked_sku *order = arena_alloc(arena, (count + 1u) * sizeof *order);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t product = skus[i].product;
+        order[i] = (struct ranked_sku){product == NONE ? TEXT("") : products[product].name,
+                                       skus[i].name, i};
+    }
+    if (count > 0) {
+        qsort(order, count, sizeof *order, compare_ranked_skus);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        skus[order[i].index].rank = i;
+    }
+    arena_rewind(arena, mark);
+}
+
 static void load_products(struct loader *loader, struct section section)
 {
     static const char *const keys[] = {"title", "skus", NULL};
@@ -565,6 +596,7 @@ static void load_products(struct loader *loader, struct section section)
             sku->attributes = values;
         }
     }
+    rank_skus(loader->arena, products, skus, catalog->sku_count);
     catalog->products = products;
     catalog->product_count = section.count;
     catalog->skus = skus;
