@@ -366,7 +366,14 @@ static enum status open_inputs(struct run *run)
         (void)fail(run->err, ERR_LIMIT, "more than 65,535 files of events");
         return fail_hint(run->err, "join them, or bill in several runs");
     }
-    struct output_options output_options = {.replace = options->replace != 0};
+    /* Of larger writes a disk takes fewer; beyond this it does not tell. */
+    enum { BUFFERS_SHARE = 256, BUFFER_MOST_BYTES = 2 * 1024 * 1024 };
+    size_t buffer_bytes = OUTPUT_BUFFER_LEAST_BYTES;
+    while (buffer_bytes < BUFFER_MOST_BYTES && buffer_bytes < run->memory_bytes / BUFFERS_SHARE) {
+        buffer_bytes *= 2;
+    }
+    struct output_options output_options = {.buffer_bytes = buffer_bytes,
+                                            .replace = options->replace != 0};
     return output_open(run->env, options->out, &output_options, &run->output, run->err);
 }
 

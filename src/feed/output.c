@@ -21,12 +21,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUFFER_BYTES = 4 * HASH_BLOCK_BYTES, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
+enum { ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
+static_assert(OUTPUT_BUFFER_LEAST_BYTES % HASH_BLOCK_BYTES == 0);
 enum { FOLDER_MAX_BYTES = 4096 }; /* no system takes longer paths */
 
 enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
 
-/* BUFFER_BYTES, aligned for direct writes, in memory that is a little larger. */
+/* output->buffer_bytes, aligned for direct writes, in memory that is a little larger. */
 struct block {
     char *at; /* NULL: there is none */
     char *memory;
@@ -42,7 +43,7 @@ struct output_file {
     enum status status; /* of the first failure */
     uint64_t size_bytes;
     size_t held_bytes;    /* in the buffer */
-    struct hash128 print; /* of what left the buffer */
+    struct hash128 print; /* of whole blocks: of HASH_BLOCK_BYTES */
     size_t path_bytes;
     char *path, *temporary_path, *aside_path; /* one block, path_bytes each */
     struct block filling; /* what is appended goes here */
@@ -60,6 +61,7 @@ struct outdated {
 struct output {
     struct env *env;
     struct output_options options;
+    size_t buffer_bytes;
     struct lock *lock;
     struct output_file *files; /* in the order they were opened */
     struct arena arena;        /* of the names */
@@ -91,17 +93,17 @@ static void give_memory(struct env *env, void *memory, size_t size_bytes)
     }
 }
 
-static bool take_block(struct env *env, struct block *block)
+static bool take_block(const struct output *output, struct block *block)
 {
-    block->memory = take_memory(env, BUFFER_BYTES + ALIGNMENT_BYTES);
+    block->memory = take_memory(output->env, output->buffer_bytes + ALIGNMENT_BYTES);
     uintptr_t misfit = (uintptr_t)block->memory % ALIGNMENT_BYTES;
     block->at = block->memory ? block->memory + (misfit ? ALIGNMENT_BYTES - misfit : 0) : NULL;
     return block->memory;
 }
 
-static void release_block(struct env *env, struct block *block)
+static void release_block(const struct output *output, struct block *block)
 {
-    give_memory(env, block->memory, BUFFER_BYTES + ALIGNMENT_BYTES);
+    give_memory(output->env, block->memory, output->buffer_bytes + ALIGNMENT_BYTES);
     *block = (struct block){NULL, NULL};
 }
 
@@ -259,6 +261,9 @@ enum status output_open(struct env *env, const char *folder, const struct output
     }
     *made = (struct output){.env = env,
                             .options = *options,
+                            .buffer_bytes = options->buffer_bytes > OUTPUT_BUFFER_LEAST_BYTES
+                                                ? options->buffer_bytes
+                                                : OUTPUT_BUFFER_LEAST_BYTES,
                             .lock = env->lock_new(env),
                             .made_folders = missing,
                             .folder_bytes = folder_bytes};
@@ -301,11 +306,12 @@ static enum status check_name(const struct output *output, const char *name, str
 
 static void free_file(struct output_file *file)
 {
-    struct env *env = file->output->env;
+    const struct output *output = file->output;
+    struct env *env = output->env;
     give_memory(env, file->path, 3 * file->path_bytes);
-    release_block(env, &file->filling);
-    release_block(env, &file->spare);
-    release_block(env, &file->full);
+    release_block(output, &file->filling);
+    release_block(output, &file->spare);
+    release_block(output, &file->full);
     give_memory(env, file, sizeof *file);
 }
 
@@ -321,7 +327,7 @@ enum status output_file_open(struct output *output, const char *name, struct out
     *made = (struct output_file){.output = output,
                                  .path_bytes = output->folder_bytes + strlen(name) + 64};
     made->path = take_memory(env, 3 * made->path_bytes);
-    if (!made->path || !take_block(env, &made->filling)) {
+    if (!made->path || !take_block(output, &made->filling)) {
         free_file(made);
         return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
     }
@@ -401,7 +407,6 @@ static enum status pass_on(struct output_file *file, struct error *err)
 {
     struct output *output = file->output;
     struct env *env = output->env;
-    file->print = output_file_print(file);
     file->held_bytes = 0;
     env->lock_take(env, output->lock);
     while (file->full.at && !output->has_failed) {
@@ -409,7 +414,7 @@ static enum status pass_on(struct output_file *file, struct error *err)
     }
     enum status status = output->has_failed ? return_failure(output, err) : OK;
     bool is_passed_on = status == OK && output->appenders > 0 && !output->is_lean &&
-                        (file->spare.at || take_block(env, &file->spare));
+                        (file->spare.at || take_block(output, &file->spare));
     if (is_passed_on) {
         file->full = file->filling;
         file->filling = file->spare;
@@ -418,8 +423,9 @@ static enum status pass_on(struct output_file *file, struct error *err)
     }
     env->lock_give(env, output->lock);
     /* Where there is nobody to pass it on to, or no room, nobody else writes to the file now. */
-    return status == OK && !is_passed_on ? write_out(file, file->filling.at, BUFFER_BYTES, err)
-                                         : status;
+    return status == OK && !is_passed_on
+               ? write_out(file, file->filling.at, output->buffer_bytes, err)
+               : status;
 }
 
 void output_share(struct output *output, int appenders)
@@ -446,7 +452,7 @@ void output_be_lean(struct output *output, bool is_lean)
         while (file->full.at && !output->has_failed) {
             env->lock_wait(env, output->lock);
         }
-        release_block(env, &file->spare);
+        release_block(output, &file->spare);
     }
     env->lock_give(env, output->lock);
 }
@@ -478,7 +484,7 @@ void output_write_behind(struct output *output)
         const char *bytes = file->full.at;
         env->lock_give(env, output->lock);
         struct error cause = {0};
-        if (env->file_write(env, file->file, bytes, BUFFER_BYTES, &cause) != OK) {
+        if (env->file_write(env, file->file, bytes, output->buffer_bytes, &cause) != OK) {
             (void)fail_output(file, cause.status, "write", &cause);
         }
         env->lock_take(env, output->lock);
@@ -500,14 +506,18 @@ enum status output_append(struct output_file *file, const void *bytes, size_t si
      * (env_posix.c). */
     const char *at = bytes;
     while (size > 0) {
-        size_t room = BUFFER_BYTES - file->held_bytes;
+        size_t room = HASH_BLOCK_BYTES - file->held_bytes % HASH_BLOCK_BYTES;
         size_t part = size < room ? size : room;
         memcpy(file->filling.at + file->held_bytes, at, part);
         file->held_bytes += part;
         file->size_bytes += part;
         at += part;
         size -= part;
-        if (file->held_bytes == BUFFER_BYTES) {
+        if (part == room) { /* hashed while it lies in the cache */
+            const char *block = file->filling.at + file->held_bytes - HASH_BLOCK_BYTES;
+            file->print = hash_block(file->print, block, HASH_BLOCK_BYTES);
+        }
+        if (file->held_bytes == file->output->buffer_bytes) {
             TRY(pass_on(file, err));
         }
     }
@@ -521,13 +531,10 @@ uint64_t output_file_size(const struct output_file *file)
 
 struct hash128 output_file_print(const struct output_file *file)
 {
-    struct hash128 print = file->print;
-    for (size_t at = 0; at < file->held_bytes; at += HASH_BLOCK_BYTES) {
-        size_t rest = file->held_bytes - at;
-        print = hash_block(print, file->filling.at + at,
-                           rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
-    }
-    return print;
+    const size_t rest = file->held_bytes % HASH_BLOCK_BYTES;
+    return rest == 0
+               ? file->print
+               : hash_block(file->print, file->filling.at + file->held_bytes - rest, rest);
 }
 
 /* ---- turns ---- */
@@ -666,11 +673,10 @@ static enum status close_file(struct output_file *file, struct error *err)
  * tells others that they are no left-overs. */
 enum status output_file_end(struct output_file *file, struct error *err)
 {
-    struct env *env = file->output->env;
     assert(file->output->appenders == 0 && !file->full.at);
     TRY(flush(file, err));
-    release_block(env, &file->filling);
-    release_block(env, &file->spare);
+    release_block(file->output, &file->filling);
+    release_block(file->output, &file->spare);
     file->has_ended = true;
     for (struct output_file *before = file->output->files; before != file; before = before->next) {
         if (before->has_ended && before->file) {
