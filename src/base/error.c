@@ -1,17 +1,55 @@
 /* error.c - see error.h. */
 #include "base/error.h"
 
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
-/* Names of files, and other words of the input, may have any bytes. */
-static void make_one_line(char *text)
+/* Bytes of what has no shape of its own at the start of a text: a control character, also one beyond
+ * ASCII (U+0080 to U+009F), a character without width or one that turns the direction of writing
+ * (U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF); 0: it has. */
+static size_t hidden_bytes(const char *text)
 {
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            *text = '?';
-        }
+    const unsigned char *at = (const unsigned char *)text;
+    if (at[0] < 0xC2) {
+        return at[0] < 0x20 || at[0] == 0x7F;
     }
+    if ((at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) || (at[0] == 0xD8 && at[1] == 0x9C)) {
+        return 2;
+    }
+    const bool is_hidden = (at[0] == 0xE2 && at[1] == 0x80 &&
+                            ((at[2] >= 0x8B && at[2] <= 0x8F) || (at[2] >= 0xA8 && at[2] <= 0xAE))) ||
+                           (at[0] == 0xE2 && at[1] == 0x81 && at[2] >= 0xA0 && at[2] <= 0xAF) ||
+                           (at[0] == 0xEF && at[1] == 0xBB && at[2] == 0xBF);
+    return is_hidden ? 3 : 0;
+}
+
+/* What is left of a character that the end of the room has cut goes. */
+static void end_whole(char *text, size_t length)
+{
+    size_t last = length;
+    while (last > 0 && ((unsigned char)text[last - 1] & 0xC0) == 0x80) {
+        last--;
+    }
+    const unsigned char first = last > 0 ? (unsigned char)text[last - 1] : 0;
+    const size_t size = first < 0xC0 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (size > 0 && length - last + 1 < size) {
+        text[last - 1] = '\0';
+    }
+}
+
+void message_format(char *message, size_t size_bytes, const char *format, va_list arguments)
+{
+    const int wanted = vsnprintf(message, size_bytes, format, arguments);
+    if (wanted >= 0 && (size_t)wanted >= size_bytes) {
+        end_whole(message, size_bytes - 1);
+    }
+    char *to = message;
+    for (const char *at = message; *at;) {
+        const size_t hidden = hidden_bytes(at);
+        *to++ = hidden > 0 ? '?' : *at;
+        at += hidden > 0 ? hidden : 1;
+    }
+    *to = '\0';
 }
 
 enum status fail(struct error *err, enum status status, const char *format, ...)
@@ -19,9 +57,8 @@ enum status fail(struct error *err, enum status status, const char *format, ...)
     if (err) {
         va_list args;
         va_start(args, format);
-        vsnprintf(err->message, sizeof err->message, format, args);
+        message_format(err->message, sizeof err->message, format, args);
         va_end(args);
-        make_one_line(err->message);
         err->status = status;
         err->hint[0] = '\0';
     }
@@ -35,8 +72,7 @@ enum status fail_hint(struct error *err, const char *format, ...)
     }
     va_list args;
     va_start(args, format);
-    vsnprintf(err->hint, sizeof err->hint, format, args);
+    message_format(err->hint, sizeof err->hint, format, args);
     va_end(args);
-    make_one_line(err->hint);
     return err->status;
 }

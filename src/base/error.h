@@ -8,6 +8,9 @@
 #ifndef FARTHING_BASE_ERROR_H
 #define FARTHING_BASE_ERROR_H
 
+#include <stdarg.h>
+#include <stddef.h>
+
 /* The order is the order of exit codes and of doc/exit_codes.md; append only. */
 /* clang-format off */
 enum [[nodiscard]] status {
@@ -35,6 +38,11 @@ enum status fail(struct error *err, enum status status, const char *format, ...)
 /* Adds the hint to *err (when not NULL); returns err->status. */
 enum status fail_hint(struct error *err, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
+
+/* As vsnprintf, for a line that a person reads: what came in from outside may break no line, be cut
+ * in no character, and neither hide nor turn around what stands behind it (Trojan Source,
+ * CVE-2021-42574); what would is a question mark. */
+void message_format(char *message, size_t size_bytes, const char *format, va_list arguments);
 
 #define TRY(call)                        \
     do {                                 \

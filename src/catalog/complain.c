@@ -10,25 +10,12 @@
 
 #include "base/nofloat.h"
 
-/* Texts of a catalog may hold anything: what goes into a message stays on its line and is valid
- * UTF-8 when cut. */
-static void make_printable(char *text, size_t size)
+static void put_hint(struct complaint *complaint, const char *format, ...)
 {
-    size_t length = strlen(text);
-    for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F) {
-            text[i] = '?';
-        }
-    }
-    if (length + 1 == size) {
-        while (length > 0 && ((unsigned char)text[length - 1] & 0xC0) == 0x80) {
-            length--;
-        }
-        if (length > 0 && (unsigned char)text[length - 1] >= 0xC0) {
-            length--;
-        }
-        text[length] = '\0';
-    }
+    va_list arguments;
+    va_start(arguments, format);
+    message_format(complaint->hint, sizeof complaint->hint, format, arguments);
+    va_end(arguments);
 }
 
 static void add(struct complaints *complaints, struct place place, const char *code,
@@ -46,10 +33,8 @@ static void add(struct complaints *complaints, struct place place, const char *c
     struct complaint *complaint = &complaints->items[complaints->count++];
     *complaint = (struct complaint){.place = place, .is_warning = is_warning};
     snprintf(complaint->code, sizeof complaint->code, "%s", code);
-    vsnprintf(complaint->message, sizeof complaint->message, format, arguments);
-    make_printable(complaint->message, sizeof complaint->message);
-    snprintf(complaint->hint, sizeof complaint->hint, "%.*s", TEXT_ARG(hint));
-    make_printable(complaint->hint, sizeof complaint->hint);
+    message_format(complaint->message, sizeof complaint->message, format, arguments);
+    put_hint(complaint, "%.*s", TEXT_ARG(hint));
 }
 
 void complain(struct complaints *complaints, struct place place, const char *code, struct text hint,

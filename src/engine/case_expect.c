@@ -16,7 +16,7 @@ void case_finding(struct case_run *run, const char *format, ...)
     char text[600];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    message_format(text, sizeof text, format, args);
     va_end(args);
     if (!run->findings.arena) {
         buffer_init(&run->findings, run->arena, 256);

@@ -125,7 +125,7 @@ void run_warn(struct run *run, const char *format, ...)
     char message[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    message_format(message, sizeof message, format, args);
     va_end(args);
     run->warnings = arena_room(&run->arena, run->warnings, run->warning_count,
                                &run->warning_capacity, sizeof *run->warnings);

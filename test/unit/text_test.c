@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/map.h"
@@ -363,10 +364,46 @@ static void nearest_is_near(void **state)
     assert_true(text_equal(text_nearest(word, &word, 1), word));
 }
 
+/* A message stays on its line, and nothing in it hides or turns around what stands behind it. */
+static void messages_are_plain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *shown;
+    } cases[] = {
+        {"a\nb\x1b[31m\x7f", "a?b?[31m?"},
+        {"a\xe2\x80\xae" "b\xe2\x81\xa9", "a?b?"},             /* U+202E, U+2069 */
+        {"\xef\xbb\xbfx\xd8\x9cy\xc2\x9bz", "?x?y?z"},          /* U+FEFF, U+061C, U+009B */
+        {"Z\xc3\xbcrich e\xcc\x81 \xe2\x82\xac \xe2\x80\x93", /* is as it is */
+         "Z\xc3\xbcrich e\xcc\x81 \xe2\x82\xac \xe2\x80\x93"},
+        {"\xe2\x80", "\xe2\x80"}, /* no UTF-8 */
+    };
+    struct error err;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)(fail)(&err, ERR_INPUT, "%s", cases[i].name);
+        (void)fail_hint(&err, "%s", cases[i].name);
+        assert_string_equal(err.message, cases[i].shown);
+        assert_string_equal(err.hint, cases[i].shown);
+    }
+    /* What does not fit ends with a whole character, wherever the room ends in one. */
+    for (int before = 0; before < 8; before++) {
+        char name[600];
+        memset(name, 'x', (size_t)before);
+        name[before] = '\0';
+        while (strlen(name) + 4 < sizeof name) {
+            strcat(name, "\xe2\x82\xac");
+        }
+        (void)(fail)(&err, ERR_INPUT, "%s", name);
+        assert_true(text_is_utf8(text_of(err.message)));
+        assert_in_range(strlen(err.message), sizeof err.message - 3, sizeof err.message - 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_ordered_by_bytes),
+        cmocka_unit_test(messages_are_plain),
         cmocka_unit_test_setup_teardown(texts_are_made, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(utf8_is_checked, open_arena, close_arena),
         cmocka_unit_test(utf8_agrees_with_its_definition),
