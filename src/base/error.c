@@ -7,7 +7,7 @@
 /* Bytes of what has no shape of its own at the start of a text: a control character, also one beyond
  * ASCII (U+0080 to U+009F), a character without width or one that turns the direction of writing
  * (U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF); 0: it has. */
-static size_t hidden_bytes(const char *text)
+size_t message_hidden_bytes(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
     if (at[0] < 0xC2) {
@@ -45,7 +45,7 @@ void message_format(char *message, size_t size_bytes, const char *format, va_lis
     }
     char *to = message;
     for (const char *at = message; *at;) {
-        const size_t hidden = hidden_bytes(at);
+        const size_t hidden = message_hidden_bytes(at);
         *to++ = hidden > 0 ? '?' : *at;
         at += hidden > 0 ? hidden : 1;
     }

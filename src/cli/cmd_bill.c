@@ -47,18 +47,18 @@ static void print_sales(const struct farthing_summary *s)
     enum { SALES_MAX = 20 };
     for (size_t i = 0; i < s->sale_count && i < SALES_MAX; i++) {
         const struct farthing_sale *sale = &s->sales[i];
-        printf("  %-8s %-*s %*s %s  %s to %s%s%s\n", i == 0 ? "contract" : "", contract,
-               sale->contract, amount, sale->amount, sale->currency, sale->seller, sale->buyer,
-               sale->source ? ", by source " : "", sale->source ? sale->source : "");
+        print_line(stdout, "  %-8s %-*s %*s %s  %s to %s%s%s", i == 0 ? "contract" : "", contract,
+                   sale->contract, amount, sale->amount, sale->currency, sale->seller, sale->buyer,
+                   sale->source ? ", by source " : "", sale->source ? sale->source : "");
     }
     if (s->sale_count > SALES_MAX) {
         printf("           and %zu more: see summary.json\n", s->sale_count - SALES_MAX);
     }
     for (size_t i = 0; i < s->margin_count && i < SALES_MAX; i++) {
         const struct farthing_margin *item = &s->margins[i];
-        printf("  %-8s %-*s %*s %s  receives %*s, pays %*s\n", i == 0 ? "margin" : "", party,
-               item->party, margin, item->margin, item->currency, received, item->received, paid,
-               item->paid);
+        print_line(stdout, "  %-8s %-*s %*s %s  receives %*s, pays %*s", i == 0 ? "margin" : "",
+                   party, item->party, margin, item->margin, item->currency, received,
+                   item->received, paid, item->paid);
     }
     if (s->margin_count > SALES_MAX) {
         printf("           and %zu more: see summary.json\n", s->margin_count - SALES_MAX);
@@ -142,8 +142,8 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     print_number("bills", s->bills);
     print_number("lines", s->bill_lines);
     for (size_t i = 0; i < s->product_count; i++) {
-        printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", s->products[i].name,
-               s->products[i].amount, s->currency);
+        print_line(stdout, "  %-16s %-16s %21s %s", i == 0 ? "amount" : "", s->products[i].name,
+                   s->products[i].amount, s->currency);
     }
     if (s->failed_count > 0) {
         char digits[32];
@@ -156,8 +156,8 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     for (size_t k = 0; k < s->other_count; k++) {
         const struct farthing_money *other = &s->others[k];
         for (size_t i = 0; i < other->product_count; i++) {
-            printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", other->products[i].name,
-                   other->products[i].amount, other->currency);
+            print_line(stdout, "  %-16s %-16s %21s %s", i == 0 ? "amount" : "",
+                       other->products[i].name, other->products[i].amount, other->currency);
         }
         printf("  %-33s %21s %s\n", "total", other->total ? other->total : "too large",
                other->currency);
@@ -273,7 +273,7 @@ static int run_bill(const struct common *common, const struct farthing_bill *bil
     } else {
         end_progress();
         for (size_t i = 0; i < summary.warning_count; i++) {
-            fprintf(stderr, "warning: %s\n", summary.warnings[i].name);
+            print_line(stderr, "warning: %s", summary.warnings[i].name);
         }
         print_failed("", "", &summary, bill->out);
         if (common->json) {

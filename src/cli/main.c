@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
 
@@ -378,11 +379,26 @@ void print_json_text(FILE *out, const char *text)
             fprintf(out, "\\u%04x", *at);
         } else if (size == 0) {
             fputs("\\ufffd", out);
+        } else if (size > 1 && message_hidden_bytes((const char *)at) > 0) { /* two or three bytes */
+            unsigned point = size == 2 ? (at[0] & 0x1Fu) << 6 | (at[1] & 0x3Fu)
+                                       : (at[0] & 0x0Fu) << 12 | (at[1] & 0x3Fu) << 6 |
+                                             (at[2] & 0x3Fu);
+            fprintf(out, "\\u%04x", point);
         } else {
             fwrite(at, 1, size, out);
         }
     }
     fputc('"', out);
+}
+
+void print_line(FILE *out, const char *format, ...)
+{
+    char line[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    message_format(line, sizeof line, format, arguments);
+    va_end(arguments);
+    fprintf(out, "%s\n", line);
 }
 
 void print_failed(const char *period, const char *colon, const struct farthing_summary *summary,
@@ -392,8 +408,8 @@ void print_failed(const char *period, const char *colon, const struct farthing_s
     size_t count = summary->failed_count;
     size_t shown = count <= SHOWN_MAX + 1 ? count : SHOWN_MAX; /* one more needs no line more */
     for (size_t i = 0; i < shown; i++) {
-        fprintf(stderr, "not billed: %s%s%s: %s\n", period, colon, summary->failed[i].name,
-                summary->failed[i].amount);
+        print_line(stderr, "not billed: %s%s%s: %s", period, colon, summary->failed[i].name,
+                   summary->failed[i].amount);
     }
     if (shown < count) {
         char digits[32];
