@@ -592,6 +592,79 @@ static void check_text(struct oracle *oracle, struct operands *with)
     check_true(memcmp(got + DEC_FORMAT_MAX, "########", 8) == 0, "format writes too much", with);
 }
 
+/* All scale digits of it are written, also zeros at the end, and nothing behind its room. */
+static void check_format(mpz_t number, int scale)
+{
+    char got[DEC_FORMAT_MAX + 8], expected[512];
+    memset(got, '#', sizeof got);
+    int length = expect_text(number, scale, scale, expected);
+    int written = dec_format((struct dec){get_i128(number), scale}, got);
+    case_count++;
+    if ((written != length || strcmp(got, expected) != 0 ||
+         memcmp(got + DEC_FORMAT_MAX, "########", 8) != 0) &&
+        mismatch("format")) {
+        printf("    got %s, expected %s\n", got, expected);
+    }
+}
+
+/* At all scales: the number, its neighbours, and their opposites. */
+static void check_formats(const mpz_t number)
+{
+    mpz_t near, limit;
+    mpz_init(near);
+    mpz_init(limit);
+    mpz_ui_pow_ui(limit, 10, DEC_DIGITS_MAX);
+    for (int by = -1; by <= 1; by++) {
+        mpz_set_si(near, by);
+        mpz_add(near, near, number);
+        if (mpz_cmpabs(near, limit) >= 0) {
+            continue;
+        }
+        for (int scale = 0; scale <= DEC_SCALE_MAX; scale++) {
+            check_format(near, scale);
+            mpz_neg(near, near);
+            check_format(near, scale);
+        }
+    }
+    mpz_clear(near);
+    mpz_clear(limit);
+}
+
+static void numbers_of_all_sizes_are_written(void **)
+{
+    restart_count();
+    random_state = read_env("FARTHING_SEED", 1);
+    printf("  FARTHING_SEED=%llu\n", (unsigned long long)random_state);
+    mpz_t number, other;
+    mpz_init(number);
+    mpz_init(other);
+    for (unsigned long bits = 0; bits < 127; bits++) {
+        mpz_ui_pow_ui(number, 2, bits);
+        check_formats(number);
+    }
+    for (unsigned long digits = 0; digits <= DEC_DIGITS_MAX; digits++) {
+        mpz_ui_pow_ui(number, 10, digits);
+        check_formats(number);
+        for (int i = 0; i < 30; i++) {
+            mpz_ui_pow_ui(number, 10, digits);
+            set_i128(other, (i128)((u128)(random_next() >> 1) << 64 | random_next()));
+            mpz_tdiv_r(number, other, number);
+            check_formats(number);
+        }
+    }
+    /* Whole parts and fractions of each size: a few digits, then as many zeros or nines. */
+    for (unsigned long first = 1; first <= 1000; first = first * 10 / 3 + 1) {
+        for (unsigned long digits = 0; digits < DEC_DIGITS_MAX - 3; digits++) {
+            mpz_ui_pow_ui(other, 10, digits);
+            mpz_mul_ui(number, other, first);
+            check_formats(number);
+        }
+    }
+    mpz_clear(number);
+    mpz_clear(other);
+    report("numbers of all sizes");
+}
+
 /* A random number's text: sign, digits, a point somewhere, an exponent or none. */
 static void check_parse(struct oracle *oracle, const struct operands *with)
 {
@@ -975,6 +1048,7 @@ int main(void)
         cmocka_unit_test(errors_are_told),
         cmocka_unit_test(borders_hold),
         cmocka_unit_test(small_values_are_exact),
+        cmocka_unit_test(numbers_of_all_sizes_are_written),
         cmocka_unit_test(random_values_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
