@@ -645,9 +645,9 @@ static const struct inverse INVERSES[DEC_SCALE + 1] = {
     INVERSE(1'000'000'000'000'000'000),
 };
 
-/* value / 10^scale for scale 1 to DEC_SCALE: the whole part, and a fraction of 2^64 that begins with
- * the digits behind it.  The inverse makes it too large by less than one, and what is cut off and
- * made up for is one: the last digit is one in more than 18. */
+/* value / 10^scale for scale 1 to DEC_SCALE: the whole part, and a fraction of 2^64 that begins
+ * with the digits behind it.  The inverse makes it too large by less than one, and what is cut off
+ * and made up for is one: the last digit is more than 18. */
 static inline uint64_t split(uint64_t value, int scale, uint64_t *fraction)
 {
     const struct inverse *inverse = &INVERSES[scale];

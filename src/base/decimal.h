@@ -198,7 +198,15 @@ static inline void wide_add_i64(struct wide *sum, int64_t mantissa, int scale)
 {
     assert(scale >= 0 && scale <= DEC_SCALE);
     i128 term = (i128)mantissa * (int64_t)POWER64[DEC_SCALE - scale];
-    wide_add_halves(sum, (u128)term, (u128)(i128)(term < 0 ? -1 : 0));
+    u128 low;
+    bool carries = __builtin_add_overflow(wide_half(sum, 0), (u128)term, &low);
+    sum->limb[0] = (uint64_t)low;
+    sum->limb[1] = (uint64_t)(low >> 64);
+    if (carries != (term < 0)) { /* seldom: the sum passes zero, or 2^128 */
+        u128 high = wide_half(sum, 1) + (carries ? 1 : ~(u128)0);
+        sum->limb[2] = (uint64_t)high;
+        sum->limb[3] = (uint64_t)(high >> 64);
+    }
 }
 void wide_subtract(struct wide *sum, const struct wide *other);
 bool wide_equal(const struct wide *a, const struct wide *b);
