@@ -209,6 +209,17 @@ static enum status settle(bool negative, u128 magnitude, int scale, struct dec *
     return OK;
 }
 
+/* The same where 64 bits hold it and the scale is right. */
+static inline struct dec settle_small(int64_t mantissa, int scale)
+{
+    if (scale > 0 && (mantissa & 1) == 0) {
+        uint64_t magnitude = mantissa < 0 ? -(uint64_t)mantissa : (uint64_t)mantissa;
+        strip64(&magnitude, &scale);
+        return make_signed(mantissa < 0, magnitude, scale);
+    }
+    return (struct dec){mantissa, scale};
+}
+
 struct dec dec_from_int(int64_t value)
 {
     return (struct dec){value, 0};
@@ -770,7 +781,7 @@ int dec_format(struct dec value, char *out)
 {
     const int64_t small = (int64_t)value.mantissa;
     const uint64_t magnitude = small < 0 ? -(uint64_t)small : (uint64_t)small;
-    if (small != value.mantissa || (unsigned)value.scale > DEC_SCALE) {
+    if (!dec_is_small(value) || (unsigned)value.scale > DEC_SCALE) {
         return format_large(value, out);
     }
     uint64_t whole = magnitude, fraction = 0;
@@ -870,7 +881,7 @@ static bool add_small(struct dec a, struct dec b, struct dec *sum)
 {
     int64_t left = (int64_t)a.mantissa, right = (int64_t)b.mantissa, total;
     int scale = a.scale, gap = b.scale - a.scale;
-    if (left != a.mantissa || right != b.mantissa || gap >= POWER64_MAX || gap <= -POWER64_MAX) {
+    if (!dec_is_small(a) || !dec_is_small(b) || gap >= POWER64_MAX || gap <= -POWER64_MAX) {
         return false;
     }
     if (gap > 0) {
@@ -884,12 +895,7 @@ static bool add_small(struct dec a, struct dec b, struct dec *sum)
     if (__builtin_add_overflow(left, right, &total)) {
         return false;
     }
-    uint64_t magnitude = total < 0 ? -(uint64_t)total : (uint64_t)total;
-    if (gap == 0 && scale > 0 && (magnitude & 1) == 0) {
-        strip64(&magnitude, &scale);
-    }
-    sum->mantissa = total < 0 ? -(i128)magnitude : (i128)magnitude;
-    sum->scale = scale;
+    *sum = gap == 0 ? settle_small(total, scale) : (struct dec){total, scale};
     return true;
 }
 
@@ -903,11 +909,14 @@ enum status dec_subtract(struct dec a, struct dec b, struct dec *difference, str
     return dec_add(a, dec_negate(b), difference, err);
 }
 
-/* Where the product of the magnitudes may need more than 128 bits. */
-__attribute__((noinline)) static enum status multiply_large(bool negative, u128 left, u128 right,
-                                                            int scale, struct dec *product,
-                                                            struct error *err)
+/* Where the product needs more than 64 bits. */
+__attribute__((noinline)) static enum status multiply_large(struct dec a, struct dec b,
+                                                            struct dec *product, struct error *err)
 {
+    bool negative = (a.mantissa < 0) != (b.mantissa < 0);
+    u128 left = magnitude_of(a.mantissa);
+    u128 right = magnitude_of(b.mantissa);
+    int scale = a.scale + b.scale;
     u128 small;
     if (__builtin_mul_overflow(left, right, &small)) {
         return settle_big(negative, multiply_big(left, right, 0), scale, product, err);
@@ -917,23 +926,14 @@ __attribute__((noinline)) static enum status multiply_large(bool negative, u128 
 
 enum status dec_multiply(struct dec a, struct dec b, struct dec *product, struct error *err)
 {
-    bool negative = (a.mantissa < 0) != (b.mantissa < 0);
-    u128 left = magnitude_of(a.mantissa);
-    u128 right = magnitude_of(b.mantissa);
+    int64_t small;
     int scale = a.scale + b.scale;
-    if (!fits64(left) || !fits64(right)) {
-        return multiply_large(negative, left, right, scale, product, err);
+    if (!dec_is_small(a) || !dec_is_small(b) || scale > DEC_SCALE_MAX ||
+        __builtin_mul_overflow((int64_t)a.mantissa, (int64_t)b.mantissa, &small)) {
+        return multiply_large(a, b, product, err);
     }
-    u128 small = (u128)(uint64_t)left * (uint64_t)right;
-    uint64_t magnitude = (uint64_t)small;
-    if (small == magnitude && scale <= DEC_SCALE_MAX) {
-        if (scale > 0 && (magnitude & 1) == 0) {
-            strip64(&magnitude, &scale);
-        }
-        *product = make_signed(negative, magnitude, scale);
-        return OK;
-    }
-    return settle(negative, small, scale, product, err);
+    *product = settle_small(small, scale);
+    return OK;
 }
 
 enum status dec_multiply_round(struct dec a, struct dec b, int digits, enum rounding mode,
