@@ -351,6 +351,52 @@ static enum status settle_big(bool negative, struct big big, int scale, struct d
     return settle(negative, magnitude, scale, value, err);
 }
 
+/* ---- powers of ten ------------------------------------------------------------------------- */
+
+/* 2^128 / power, rounded up. */
+struct inverse {
+    uint64_t high, low;
+};
+#define INVERSE(power) {UINT64_MAX / (power), (uint64_t)(~(u128)0 / (power)) + 1}
+static const struct inverse INVERSES[DEC_SCALE + 1] = {
+    {0, 0}, /* none is asked for */
+    INVERSE(10),
+    INVERSE(100),
+    INVERSE(1'000),
+    INVERSE(10'000),
+    INVERSE(100'000),
+    INVERSE(1'000'000),
+    INVERSE(10'000'000),
+    INVERSE(100'000'000),
+    INVERSE(1'000'000'000),
+    INVERSE(10'000'000'000),
+    INVERSE(100'000'000'000),
+    INVERSE(1'000'000'000'000),
+    INVERSE(10'000'000'000'000),
+    INVERSE(100'000'000'000'000),
+    INVERSE(1'000'000'000'000'000),
+    INVERSE(10'000'000'000'000'000),
+    INVERSE(100'000'000'000'000'000),
+    INVERSE(1'000'000'000'000'000'000),
+};
+
+/* value / 10^scale and what is left, for value < 2^127 and scale 1 to DEC_SCALE.  The product is
+ * the quotient or one more. */
+static u128 divide_by_power(u128 value, int scale, uint64_t *rest)
+{
+    const struct inverse *inverse = &INVERSES[scale];
+    const uint64_t high = (uint64_t)(value >> 64), low = (uint64_t)value, power = POWER64[scale];
+    u128 middle = (u128)low * inverse->high + ((u128)low * inverse->low >> 64);
+    u128 other = (u128)high * inverse->low + (uint64_t)middle;
+    u128 quotient = (u128)high * inverse->high + (middle >> 64) + (other >> 64);
+    *rest = low - (uint64_t)quotient * power;
+    if (*rest >> 63 != 0) {
+        *rest += power;
+        quotient--;
+    }
+    return quotient;
+}
+
 /* ---- rounding ------------------------------------------------------------------------------ */
 
 /* Whether a truncated magnitude grows by one.  half is the sign of (remainder - divisor / 2). */
@@ -379,6 +425,12 @@ static bool rounds_away(enum rounding mode, bool negative, bool odd, bool inexac
     }
     assert(mode < ROUND_MODES && "no such rounding mode");
     return false;
+}
+
+/* The sign of rest - power / 2, of a power of ten, which is even. */
+static int compare_half(uint64_t rest, uint64_t power)
+{
+    return (rest > power / 2) - (rest < power / 2);
 }
 
 static u128 divide_round(u128 number, u128 divisor, bool negative, enum rounding mode)
@@ -629,33 +681,6 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     return NUMBER_OK;
 }
 
-/* 2^128 / power, rounded up. */
-struct inverse {
-    uint64_t high, low;
-};
-#define INVERSE(power) {UINT64_MAX / (power), (uint64_t)(~(u128)0 / (power)) + 1}
-static const struct inverse INVERSES[DEC_SCALE + 1] = {
-    {0, 0}, /* none is asked for */
-    INVERSE(10),
-    INVERSE(100),
-    INVERSE(1'000),
-    INVERSE(10'000),
-    INVERSE(100'000),
-    INVERSE(1'000'000),
-    INVERSE(10'000'000),
-    INVERSE(100'000'000),
-    INVERSE(1'000'000'000),
-    INVERSE(10'000'000'000),
-    INVERSE(100'000'000'000),
-    INVERSE(1'000'000'000'000),
-    INVERSE(10'000'000'000'000),
-    INVERSE(100'000'000'000'000),
-    INVERSE(1'000'000'000'000'000),
-    INVERSE(10'000'000'000'000'000),
-    INVERSE(100'000'000'000'000'000),
-    INVERSE(1'000'000'000'000'000'000),
-};
-
 /* value / 10^scale for scale 1 to DEC_SCALE: the whole part, and a fraction of 2^64 that begins
  * with the digits behind it.  The inverse makes it too large by less than one, and what is cut off
  * and made up for is one: the last digit is more than 18. */
@@ -665,23 +690,6 @@ static inline uint64_t split(uint64_t value, int scale, uint64_t *fraction)
     u128 product = (u128)value * inverse->high + ((u128)value * inverse->low >> 64);
     *fraction = (uint64_t)product + 1;
     return (uint64_t)(product >> 64);
-}
-
-/* value / 10^scale and what is left, for value < 2^127 and scale 1 to DEC_SCALE.  The product is
- * the quotient or one more. */
-static u128 divide_by_power(u128 value, int scale, uint64_t *rest)
-{
-    const struct inverse *inverse = &INVERSES[scale];
-    const uint64_t high = (uint64_t)(value >> 64), low = (uint64_t)value, power = POWER64[scale];
-    u128 middle = (u128)low * inverse->high + ((u128)low * inverse->low >> 64);
-    u128 other = (u128)high * inverse->low + (uint64_t)middle;
-    u128 quotient = (u128)high * inverse->high + (middle >> 64) + (other >> 64);
-    *rest = low - (uint64_t)quotient * power;
-    if (*rest >> 63 != 0) {
-        *rest += power;
-        quotient--;
-    }
-    return quotient;
 }
 
 /* Three digits, with leading zeros; and how many bits those that only lead take. */
@@ -1038,18 +1046,47 @@ enum status dec_multiply_divide(struct dec a, struct dec b, struct dec c, int di
                         mode, result, err);
 }
 
+__attribute__((noinline)) static enum status round_large(struct dec value, int digits,
+                                                         enum rounding mode, struct dec *rounded,
+                                                         struct error *err)
+{
+    const bool negative = value.mantissa < 0;
+    const int cut = value.scale - digits;
+    u128 magnitude = magnitude_of(value.mantissa);
+    if (cut > DEC_SCALE) {
+        magnitude = divide_round(magnitude, power128(cut), negative, mode);
+    } else {
+        uint64_t rest;
+        magnitude = divide_by_power(magnitude, cut, &rest);
+        magnitude += rounds_away(mode, negative, (magnitude & 1) != 0, rest != 0,
+                                 compare_half(rest, POWER64[cut]));
+    }
+    return settle(negative, magnitude, digits, rounded, err);
+}
+
 enum status dec_round(struct dec value, int digits, enum rounding mode, struct dec *rounded,
                       struct error *err)
 {
     assert(digits >= 0 && digits <= DEC_SCALE_MAX);
-    if (value.scale <= digits) {
+    const int cut = value.scale - digits;
+    if (cut <= 0) {
         *rounded = value;
         return OK;
     }
-    bool negative = value.mantissa < 0;
-    u128 magnitude =
-        divide_round(magnitude_of(value.mantissa), power128(value.scale - digits), negative, mode);
-    return settle(negative, magnitude, digits, rounded, err);
+    const u128 magnitude = magnitude_of(value.mantissa);
+    if (!fits64(magnitude) || cut > DEC_SCALE) {
+        return round_large(value, digits, mode, rounded, err);
+    }
+    const bool negative = value.mantissa < 0;
+    const uint64_t power = POWER64[cut];
+    uint64_t quotient = (uint64_t)magnitude / power, rest = (uint64_t)magnitude % power;
+    quotient += rounds_away(mode, negative, (quotient & 1) != 0, rest != 0,
+                            compare_half(rest, power));
+    if (digits > 0 && (quotient & 1) == 0) {
+        strip64(&quotient, &digits);
+    }
+    *rounded = make_signed(negative, quotient, digits);
+    return OK;
 }
 
 /* Both magnitudes at the larger of the two scales, which it returns. */
