@@ -51,4 +51,10 @@ static inline void bytes_store64(void *to, uint64_t value)
     memcpy(to, &value, sizeof value);
 }
 
+static inline void bytes_store32(void *to, uint32_t value)
+{
+    value = bytes_order32(value);
+    memcpy(to, &value, sizeof value);
+}
+
 #endif

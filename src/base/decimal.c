@@ -209,6 +209,17 @@ static enum status settle(bool negative, u128 magnitude, int scale, struct dec *
     return OK;
 }
 
+/* The same where 64 bits hold it and the scale is right. */
+static inline struct dec settle_small(int64_t mantissa, int scale)
+{
+    if (scale > 0 && (mantissa & 1) == 0) {
+        uint64_t magnitude = mantissa < 0 ? -(uint64_t)mantissa : (uint64_t)mantissa;
+        strip64(&magnitude, &scale);
+        return make_signed(mantissa < 0, magnitude, scale);
+    }
+    return (struct dec){mantissa, scale};
+}
+
 struct dec dec_from_int(int64_t value)
 {
     return (struct dec){value, 0};
@@ -340,6 +351,52 @@ static enum status settle_big(bool negative, struct big big, int scale, struct d
     return settle(negative, magnitude, scale, value, err);
 }
 
+/* ---- powers of ten ------------------------------------------------------------------------- */
+
+/* 2^128 / power, rounded up. */
+struct inverse {
+    uint64_t high, low;
+};
+#define INVERSE(power) {UINT64_MAX / (power), (uint64_t)(~(u128)0 / (power)) + 1}
+static const struct inverse INVERSES[DEC_SCALE + 1] = {
+    {0, 0}, /* none is asked for */
+    INVERSE(10),
+    INVERSE(100),
+    INVERSE(1'000),
+    INVERSE(10'000),
+    INVERSE(100'000),
+    INVERSE(1'000'000),
+    INVERSE(10'000'000),
+    INVERSE(100'000'000),
+    INVERSE(1'000'000'000),
+    INVERSE(10'000'000'000),
+    INVERSE(100'000'000'000),
+    INVERSE(1'000'000'000'000),
+    INVERSE(10'000'000'000'000),
+    INVERSE(100'000'000'000'000),
+    INVERSE(1'000'000'000'000'000),
+    INVERSE(10'000'000'000'000'000),
+    INVERSE(100'000'000'000'000'000),
+    INVERSE(1'000'000'000'000'000'000),
+};
+
+/* value / 10^scale and what is left, for value < 2^127 and scale 1 to DEC_SCALE.  The product is
+ * the quotient or one more. */
+static u128 divide_by_power(u128 value, int scale, uint64_t *rest)
+{
+    const struct inverse *inverse = &INVERSES[scale];
+    const uint64_t high = (uint64_t)(value >> 64), low = (uint64_t)value, power = POWER64[scale];
+    u128 middle = (u128)low * inverse->high + ((u128)low * inverse->low >> 64);
+    u128 other = (u128)high * inverse->low + (uint64_t)middle;
+    u128 quotient = (u128)high * inverse->high + (middle >> 64) + (other >> 64);
+    *rest = low - (uint64_t)quotient * power;
+    if (*rest >> 63 != 0) {
+        *rest += power;
+        quotient--;
+    }
+    return quotient;
+}
+
 /* ---- rounding ------------------------------------------------------------------------------ */
 
 /* Whether a truncated magnitude grows by one.  half is the sign of (remainder - divisor / 2). */
@@ -368,6 +425,12 @@ static bool rounds_away(enum rounding mode, bool negative, bool odd, bool inexac
     }
     assert(mode < ROUND_MODES && "no such rounding mode");
     return false;
+}
+
+/* The sign of rest - power / 2, of a power of ten, which is even. */
+static int compare_half(uint64_t rest, uint64_t power)
+{
+    return (rest > power / 2) - (rest < power / 2);
 }
 
 static u128 divide_round(u128 number, u128 divisor, bool negative, enum rounding mode)
@@ -618,119 +681,135 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     return NUMBER_OK;
 }
 
-/* The digits of a magnitude with a point, at least one before it and exactly scale after it. */
-static int write_plain(char *out, bool negative, const char *digits, int count, int scale)
+/* value / 10^scale for scale 1 to DEC_SCALE: the whole part, and a fraction of 2^64 that begins
+ * with the digits behind it.  The inverse makes it too large by less than one, and what is cut off
+ * and made up for is one: the last digit is more than 18. */
+static inline uint64_t split(uint64_t value, int scale, uint64_t *fraction)
 {
-    char *at = out;
-    if (negative) {
-        *at++ = '-';
+    const struct inverse *inverse = &INVERSES[scale];
+    u128 product = (u128)value * inverse->high + ((u128)value * inverse->low >> 64);
+    *fraction = (uint64_t)product + 1;
+    return (uint64_t)(product >> 64);
+}
+
+/* Three digits, with leading zeros; and how many bits those that only lead take. */
+struct three {
+    char digits[3];
+    uint8_t zero_bits;
+};
+#define THREE(a, b, c) {{'0' + a, '0' + b, '0' + c}, a ? 0 : b ? 8 : 16}
+#define TEN_THREES(a, b)                                                                           \
+    THREE(a, b, 0), THREE(a, b, 1), THREE(a, b, 2), THREE(a, b, 3), THREE(a, b, 4),                \
+        THREE(a, b, 5), THREE(a, b, 6), THREE(a, b, 7), THREE(a, b, 8), THREE(a, b, 9)
+#define HUNDRED_THREES(a)                                                                          \
+    TEN_THREES(a, 0), TEN_THREES(a, 1), TEN_THREES(a, 2), TEN_THREES(a, 3), TEN_THREES(a, 4),      \
+        TEN_THREES(a, 5), TEN_THREES(a, 6), TEN_THREES(a, 7), TEN_THREES(a, 8), TEN_THREES(a, 9)
+enum { THREES_END = 1000 };
+static const struct three THREES[THREES_END] = {
+    HUNDRED_THREES(0), HUNDRED_THREES(1), HUNDRED_THREES(2), HUNDRED_THREES(3), HUNDRED_THREES(4),
+    HUNDRED_THREES(5), HUNDRED_THREES(6), HUNDRED_THREES(7), HUNDRED_THREES(8), HUNDRED_THREES(9),
+};
+
+/* Takes room for four bytes, as all these take room for more than their digits. */
+static inline char *put_three(char *to, uint64_t number)
+{
+    memcpy(to, &THREES[number], sizeof *THREES);
+    return to + sizeof THREES->digits;
+}
+
+/* The digits alone of a number < THREES_END. */
+static inline char *put_few(char *to, uint64_t value)
+{
+    uint32_t word = bytes_load32(&THREES[value]), zero_bits = word >> 24;
+    bytes_store32(to, word >> zero_bits);
+    return to + sizeof THREES->digits - zero_bits / 8;
+}
+
+/* The first count digits of a fraction of 2^64. */
+static inline char *put_fraction(char *to, uint64_t fraction, int count)
+{
+    char *const end = to + count;
+    do {
+        for (int i = 0; i < 3; i++) {
+            u128 product = (u128)fraction * THREES_END;
+            fraction = (uint64_t)product;
+            to = put_three(to, (uint64_t)(product >> 64));
+        }
+    } while (to < end);
+    return end;
+}
+
+/* Those of any number < 10^19, with leading zeros. */
+static inline char *put_padded(char *to, uint64_t value)
+{
+    *to++ = (char)('0' + value / POWER64[DEC_SCALE]);
+    uint64_t fraction = value % POWER64[DEC_SCALE];
+    (void)split(fraction, DEC_SCALE, &fraction);
+    return put_fraction(to, fraction, DEC_SCALE);
+}
+
+/* Any value.  The last DEC_SCALE digits of more than those, then those before them. */
+__attribute__((noinline)) static int format_large(struct dec value, char *out)
+{
+    u128 magnitude = magnitude_of(value.mantissa);
+    int scale = value.scale;
+    assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
+    const bool is_long = scale > DEC_SCALE;
+    uint64_t fraction = 0, last = 0;
+    if (is_long) {
+        magnitude = divide_by_power(magnitude, DEC_SCALE, &last);
+        scale -= DEC_SCALE;
     }
-    int whole = count - scale;
-    if (whole <= 0) {
-        *at++ = '0';
+    u128 whole = scale > 0 ? divide_by_power(magnitude, scale, &fraction) : magnitude;
+    char *at = out;
+    *at = '-';
+    at += value.mantissa < 0;
+    if (whole < THREES_END) {
+        at = put_few(at, (uint64_t)whole);
+    } else if (fits64(whole)) {
+        at = digits_put(at, (uint64_t)whole);
     } else {
-        memcpy(at, digits, (size_t)whole);
-        at += whole;
+        at = digits_put(at, (uint64_t)(whole / E19));
+        at = put_padded(at, (uint64_t)(whole % E19));
     }
     if (scale > 0) {
         *at++ = '.';
-        for (int i = whole; i < 0; i++) {
-            *at++ = '0';
-        }
-        int from = whole > 0 ? whole : 0;
-        memcpy(at, digits + from, (size_t)(count - from));
-        at += count - from;
+        (void)split(fraction, scale, &fraction);
+        at = put_fraction(at, fraction, scale);
+    }
+    if (is_long) {
+        (void)split(last, DEC_SCALE, &last);
+        at = put_fraction(at, last, DEC_SCALE);
     }
     *at = '\0';
     return (int)(at - out);
 }
 
-/* value / 10^exponent and what is left; exponent is 1 to POWER64_MAX.  The product with
- * floor(2^64 / 10^exponent) is the quotient or one less, and sooner there than a division. */
-static inline uint64_t divide_by_power(uint64_t value, int exponent, uint64_t *rest)
-{
-    static const uint64_t INVERSES[POWER64_MAX + 1] = {
-        0,
-        UINT64_MAX / 10,
-        UINT64_MAX / 100,
-        UINT64_MAX / 1'000,
-        UINT64_MAX / 10'000,
-        UINT64_MAX / 100'000,
-        UINT64_MAX / 1'000'000,
-        UINT64_MAX / 10'000'000,
-        UINT64_MAX / 100'000'000,
-        UINT64_MAX / 1'000'000'000,
-        UINT64_MAX / 10'000'000'000,
-        UINT64_MAX / 100'000'000'000,
-        UINT64_MAX / 1'000'000'000'000,
-        UINT64_MAX / 10'000'000'000'000,
-        UINT64_MAX / 100'000'000'000'000,
-        UINT64_MAX / 1'000'000'000'000'000,
-        UINT64_MAX / 10'000'000'000'000'000,
-        UINT64_MAX / 100'000'000'000'000'000,
-        UINT64_MAX / 1'000'000'000'000'000'000,
-        UINT64_MAX / 10'000'000'000'000'000'000u,
-    };
-    const uint64_t power = POWER64[exponent];
-    uint64_t quotient = (uint64_t)((u128)value * INVERSES[exponent] >> 64);
-    uint64_t left = value - quotient * power;
-    if (left >= power) {
-        left -= power;
-        quotient++;
-    }
-    *rest = left;
-    return quotient;
-}
-
-/* Exactly count digits of value, with leading zeros; count is 1 to POWER64_MAX. */
-static inline char *put_padded(char *to, uint64_t value, int count)
-{
-    for (; count > DIGITS_WORD; count -= DIGITS_WORD) {
-        to = digits_put_word(to, (uint32_t)divide_by_power(value, count - DIGITS_WORD, &value));
-    }
-    (void)digits_put_word(to, (uint32_t)(value * POWER64[DIGITS_WORD - count]));
-    return to + count;
-}
-
-/* Any magnitude, its whole part and its fraction in pieces that 64 bits hold. */
-__attribute__((noinline)) static char *put_large(char *to, u128 magnitude, int scale)
-{
-    assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
-    const u128 power = power128(scale), whole = magnitude / power;
-    u128 fraction = magnitude - whole * power;
-    if (fits64(whole)) {
-        to = digits_put(to, (uint64_t)whole);
-    } else {
-        to = digits_put(to, (uint64_t)(whole / E19));
-        to = put_padded(to, (uint64_t)(whole % E19), POWER64_MAX);
-    }
-    if (scale == 0) {
-        return to;
-    }
-    *to++ = '.';
-    if (scale > POWER64_MAX) {
-        to = put_padded(to, (uint64_t)(fraction / E19), scale - POWER64_MAX);
-        fraction %= E19;
-        scale = POWER64_MAX;
-    }
-    return put_padded(to, (uint64_t)fraction, scale);
-}
-
 int dec_format(struct dec value, char *out)
 {
-    const u128 magnitude = magnitude_of(value.mantissa);
+    const int64_t small = (int64_t)value.mantissa;
+    const uint64_t magnitude = small < 0 ? -(uint64_t)small : (uint64_t)small;
+    if (!dec_is_small(value) || (unsigned)value.scale > DEC_SCALE) {
+        return format_large(value, out);
+    }
+    uint64_t whole = magnitude, fraction = 0;
+    if (value.scale > 0) {
+        whole = split(magnitude, value.scale, &fraction);
+    }
     char *at = out;
     *at = '-';
-    at += value.mantissa < 0;
-    if (!fits64(magnitude) || (unsigned)value.scale > POWER64_MAX) {
-        at = put_large(at, magnitude, value.scale);
-    } else if (value.scale == 0) {
-        at = digits_put(at, (uint64_t)magnitude);
+    at += small < 0;
+    if (whole < THREES_END) {
+        at = put_few(at, whole);
+    } else if (whole < THREES_END * THREES_END) {
+        at = put_few(at, whole / THREES_END);
+        at = put_three(at, whole % THREES_END);
     } else {
-        uint64_t fraction;
-        at = digits_put(at, divide_by_power((uint64_t)magnitude, value.scale, &fraction));
+        return format_large(value, out);
+    }
+    if (value.scale > 0) {
         *at++ = '.';
-        at = put_padded(at, fraction, value.scale);
+        at = put_fraction(at, fraction, value.scale);
     }
     *at = '\0';
     return (int)(at - out);
@@ -810,7 +889,7 @@ static bool add_small(struct dec a, struct dec b, struct dec *sum)
 {
     int64_t left = (int64_t)a.mantissa, right = (int64_t)b.mantissa, total;
     int scale = a.scale, gap = b.scale - a.scale;
-    if (left != a.mantissa || right != b.mantissa || gap >= POWER64_MAX || gap <= -POWER64_MAX) {
+    if (!dec_is_small(a) || !dec_is_small(b) || gap >= POWER64_MAX || gap <= -POWER64_MAX) {
         return false;
     }
     if (gap > 0) {
@@ -824,12 +903,7 @@ static bool add_small(struct dec a, struct dec b, struct dec *sum)
     if (__builtin_add_overflow(left, right, &total)) {
         return false;
     }
-    uint64_t magnitude = total < 0 ? -(uint64_t)total : (uint64_t)total;
-    if (gap == 0 && scale > 0 && (magnitude & 1) == 0) {
-        strip64(&magnitude, &scale);
-    }
-    sum->mantissa = total < 0 ? -(i128)magnitude : (i128)magnitude;
-    sum->scale = scale;
+    *sum = gap == 0 ? settle_small(total, scale) : (struct dec){total, scale};
     return true;
 }
 
@@ -843,11 +917,14 @@ enum status dec_subtract(struct dec a, struct dec b, struct dec *difference, str
     return dec_add(a, dec_negate(b), difference, err);
 }
 
-/* Where the product of the magnitudes may need more than 128 bits. */
-__attribute__((noinline)) static enum status multiply_large(bool negative, u128 left, u128 right,
-                                                            int scale, struct dec *product,
-                                                            struct error *err)
+/* Where the product needs more than 64 bits. */
+__attribute__((noinline)) static enum status multiply_large(struct dec a, struct dec b,
+                                                            struct dec *product, struct error *err)
 {
+    bool negative = (a.mantissa < 0) != (b.mantissa < 0);
+    u128 left = magnitude_of(a.mantissa);
+    u128 right = magnitude_of(b.mantissa);
+    int scale = a.scale + b.scale;
     u128 small;
     if (__builtin_mul_overflow(left, right, &small)) {
         return settle_big(negative, multiply_big(left, right, 0), scale, product, err);
@@ -857,23 +934,14 @@ __attribute__((noinline)) static enum status multiply_large(bool negative, u128 
 
 enum status dec_multiply(struct dec a, struct dec b, struct dec *product, struct error *err)
 {
-    bool negative = (a.mantissa < 0) != (b.mantissa < 0);
-    u128 left = magnitude_of(a.mantissa);
-    u128 right = magnitude_of(b.mantissa);
+    int64_t small;
     int scale = a.scale + b.scale;
-    if (!fits64(left) || !fits64(right)) {
-        return multiply_large(negative, left, right, scale, product, err);
+    if (!dec_is_small(a) || !dec_is_small(b) || scale > DEC_SCALE_MAX ||
+        __builtin_mul_overflow((int64_t)a.mantissa, (int64_t)b.mantissa, &small)) {
+        return multiply_large(a, b, product, err);
     }
-    u128 small = (u128)(uint64_t)left * (uint64_t)right;
-    uint64_t magnitude = (uint64_t)small;
-    if (small == magnitude && scale <= DEC_SCALE_MAX) {
-        if (scale > 0 && (magnitude & 1) == 0) {
-            strip64(&magnitude, &scale);
-        }
-        *product = make_signed(negative, magnitude, scale);
-        return OK;
-    }
-    return settle(negative, small, scale, product, err);
+    *product = settle_small(small, scale);
+    return OK;
 }
 
 enum status dec_multiply_round(struct dec a, struct dec b, int digits, enum rounding mode,
@@ -978,18 +1046,47 @@ enum status dec_multiply_divide(struct dec a, struct dec b, struct dec c, int di
                         mode, result, err);
 }
 
+__attribute__((noinline)) static enum status round_large(struct dec value, int digits,
+                                                         enum rounding mode, struct dec *rounded,
+                                                         struct error *err)
+{
+    const bool negative = value.mantissa < 0;
+    const int cut = value.scale - digits;
+    u128 magnitude = magnitude_of(value.mantissa);
+    if (cut > DEC_SCALE) {
+        magnitude = divide_round(magnitude, power128(cut), negative, mode);
+    } else {
+        uint64_t rest;
+        magnitude = divide_by_power(magnitude, cut, &rest);
+        magnitude += rounds_away(mode, negative, (magnitude & 1) != 0, rest != 0,
+                                 compare_half(rest, POWER64[cut]));
+    }
+    return settle(negative, magnitude, digits, rounded, err);
+}
+
 enum status dec_round(struct dec value, int digits, enum rounding mode, struct dec *rounded,
                       struct error *err)
 {
     assert(digits >= 0 && digits <= DEC_SCALE_MAX);
-    if (value.scale <= digits) {
+    const int cut = value.scale - digits;
+    if (cut <= 0) {
         *rounded = value;
         return OK;
     }
-    bool negative = value.mantissa < 0;
-    u128 magnitude =
-        divide_round(magnitude_of(value.mantissa), power128(value.scale - digits), negative, mode);
-    return settle(negative, magnitude, digits, rounded, err);
+    const u128 magnitude = magnitude_of(value.mantissa);
+    if (!fits64(magnitude) || cut > DEC_SCALE) {
+        return round_large(value, digits, mode, rounded, err);
+    }
+    const bool negative = value.mantissa < 0;
+    const uint64_t power = POWER64[cut];
+    uint64_t quotient = (uint64_t)magnitude / power, rest = (uint64_t)magnitude % power;
+    quotient += rounds_away(mode, negative, (quotient & 1) != 0, rest != 0,
+                            compare_half(rest, power));
+    if (digits > 0 && (quotient & 1) == 0) {
+        strip64(&quotient, &digits);
+    }
+    *rounded = make_signed(negative, quotient, digits);
+    return OK;
 }
 
 /* Both magnitudes at the larger of the two scales, which it returns. */
@@ -1115,7 +1212,8 @@ static struct big big_of_wide(const struct wide *wide)
     return big;
 }
 
-enum status wide_read(const struct wide *sum, struct dec *value, struct error *err)
+__attribute__((noinline)) static enum status read_any(const struct wide *sum, struct dec *value,
+                                                      struct error *err)
 {
     bool negative = wide_is_negative(sum);
     u128 high = wide_half(sum, 1);
@@ -1126,6 +1224,51 @@ enum status wide_read(const struct wide *sum, struct dec *value, struct error *e
         return settle(true, -wide_half(sum, 0), DEC_SCALE, value, err);
     }
     return settle_big(negative, big_of_wide(sum), DEC_SCALE, value, err);
+}
+
+/* Usage has no more than nine digits behind the point: then its sum is divisible by 10^9. */
+enum status wide_read(const struct wide *sum, struct dec *value, struct error *err)
+{
+    const uint64_t fifth_9th = 0x8E47'CE42'3A2E'9C6Du;
+    const u128 halves = wide_half(sum, 0) >> 9;
+    uint64_t magnitude = (uint64_t)halves * fifth_9th;
+    int scale = DEC_SCALE - 9;
+    if ((sum->limb[3] | sum->limb[2] | (uint64_t)(halves >> 64)) != 0 ||
+        (sum->limb[0] & 511) != 0 || magnitude > UINT64_MAX / 1'953'125) {
+        return read_any(sum, value, err);
+    }
+    if ((magnitude & 1) == 0) {
+        strip64(&magnitude, &scale);
+    }
+    *value = make_signed(false, magnitude, scale);
+    return OK;
+}
+
+/* The digits of a magnitude with a point, at least one before it and exactly scale after it. */
+static int write_plain(char *out, bool negative, const char *digits, int count, int scale)
+{
+    char *at = out;
+    if (negative) {
+        *at++ = '-';
+    }
+    int whole = count - scale;
+    if (whole <= 0) {
+        *at++ = '0';
+    } else {
+        memcpy(at, digits, (size_t)whole);
+        at += whole;
+    }
+    if (scale > 0) {
+        *at++ = '.';
+        for (int i = whole; i < 0; i++) {
+            *at++ = '0';
+        }
+        int from = whole > 0 ? whole : 0;
+        memcpy(at, digits + from, (size_t)(count - from));
+        at += count - from;
+    }
+    *at = '\0';
+    return (int)(at - out);
 }
 
 int wide_format(const struct wide *sum, char *out)
@@ -1140,7 +1283,7 @@ int wide_format(const struct wide *sum, char *out)
         trim(&rest);
     }
     for (int i = 0; i < GROUPS; i++) {
-        (void)put_padded(digits + i * GROUP, groups[i], GROUP);
+        (void)put_padded(digits + i * GROUP, groups[i]);
     }
     int scale = DEC_SCALE;
     int end = DIGITS;

@@ -95,14 +95,18 @@ static inline int dec_sign(struct dec value)
 {
     return (value.mantissa > 0) - (value.mantissa < 0);
 }
+/* Whether an int64_t holds the mantissa: told by halves, so that what follows has 64 bits. */
+static inline bool dec_is_small(struct dec value)
+{
+    return (int64_t)(value.mantissa >> 64) == (int64_t)value.mantissa >> 63;
+}
 int dec_compare_any(struct dec a, struct dec b);
 /* Exact, for any two values. */
 static inline int dec_compare(struct dec a, struct dec b)
 {
     i128 left = (int64_t)a.mantissa, right = (int64_t)b.mantissa;
     const int gap = a.scale - b.scale;
-    if (left != a.mantissa || right != b.mantissa || gap > POWER64_MAX - 1 ||
-        gap < 1 - POWER64_MAX) {
+    if (!dec_is_small(a) || !dec_is_small(b) || gap > POWER64_MAX - 1 || gap < 1 - POWER64_MAX) {
         return dec_compare_any(a, b);
     }
     left = gap < 0 ? left * (int64_t)POWER64[-gap] : left; /* less than 2^123 */
@@ -198,7 +202,15 @@ static inline void wide_add_i64(struct wide *sum, int64_t mantissa, int scale)
 {
     assert(scale >= 0 && scale <= DEC_SCALE);
     i128 term = (i128)mantissa * (int64_t)POWER64[DEC_SCALE - scale];
-    wide_add_halves(sum, (u128)term, (u128)(i128)(term < 0 ? -1 : 0));
+    u128 low;
+    bool carries = __builtin_add_overflow(wide_half(sum, 0), (u128)term, &low);
+    sum->limb[0] = (uint64_t)low;
+    sum->limb[1] = (uint64_t)(low >> 64);
+    if (carries != (term < 0)) { /* seldom: the sum passes zero, or 2^128 */
+        u128 high = wide_half(sum, 1) + (carries ? 1 : ~(u128)0);
+        sum->limb[2] = (uint64_t)high;
+        sum->limb[3] = (uint64_t)(high >> 64);
+    }
 }
 void wide_subtract(struct wide *sum, const struct wide *other);
 bool wide_equal(const struct wide *a, const struct wide *b);
@@ -221,9 +233,8 @@ static inline enum status dec_sum_add(struct dec_sum *sum, struct dec value, str
     if (value.scale > DEC_SCALE) {
         return dec_add(sum->others, value, &sum->others, err);
     }
-    int64_t small = (int64_t)value.mantissa;
-    if (small == value.mantissa) {
-        wide_add_i64(&sum->usual, small, value.scale);
+    if (dec_is_small(value)) {
+        wide_add_i64(&sum->usual, (int64_t)value.mantissa, value.scale);
     } else {
         wide_add_dec(&sum->usual, value);
     }

@@ -216,6 +216,19 @@ struct oracle {
     mpz_t number, divisor, quotient, rest, ten, limit, low, high;
 };
 
+static void init_oracle(struct oracle *oracle)
+{
+    mpz_inits(oracle->number, oracle->divisor, oracle->quotient, oracle->rest, oracle->ten,
+              oracle->limit, oracle->low, oracle->high, NULL);
+    mpz_ui_pow_ui(oracle->limit, 10, DEC_DIGITS_MAX);
+}
+
+static void clear_oracle(struct oracle *oracle)
+{
+    mpz_clears(oracle->number, oracle->divisor, oracle->quotient, oracle->rest, oracle->ten,
+               oracle->limit, oracle->low, oracle->high, NULL);
+}
+
 static void set_i128(mpz_t to, i128 value)
 {
     u128 magnitude = value < 0 ? -(u128)value : (u128)value;
@@ -479,6 +492,16 @@ static void check_rounding(struct oracle *oracle, struct operands *with)
     if (random_below(4) == 0 && with->a.scale > 0) { /* ties */
         with->a.mantissa = with->a.mantissa / 10 * 10 + (with->a.mantissa < 0 ? -5 : 5);
         with->digits = with->a.scale - 1;
+    }
+    if (random_below(4) == 0 && with->a.scale > 0) { /* further from the end, or next to one */
+        int cut = 1 + random_below(with->a.scale);
+        i128 unit = 1;
+        for (int i = 0; i < cut; i++) {
+            unit *= 10;
+        }
+        i128 part = unit / 2 + random_below(3) - 1;
+        with->a.mantissa += -(with->a.mantissa % unit) + (with->a.mantissa < 0 ? -part : part);
+        with->digits = with->a.scale - cut;
     }
     enum status status = dec_round(with->a, with->digits, with->mode, &got, NULL);
     set_i128(oracle->number, with->a.mantissa);
@@ -813,6 +836,91 @@ static void check_curves(struct oracle *oracle, struct operands *with)
     check_random(oracle, "exact_round", with, status, got, with->digits);
 }
 
+/* ---- all sizes ----------------------------------------------------------------------------- */
+
+/* All scale digits of it are written, also zeros at the end, and nothing behind its room. */
+static void check_format(const mpz_t number, int scale)
+{
+    char got[DEC_FORMAT_MAX + 8], expected[512];
+    memset(got, '#', sizeof got);
+    int length = expect_text(number, scale, scale, expected);
+    int written = dec_format((struct dec){get_i128(number), scale}, got);
+    case_count++;
+    if ((written != length || strcmp(got, expected) != 0 ||
+         memcmp(got + DEC_FORMAT_MAX, "########", 8) != 0) &&
+        mismatch("format")) {
+        printf("    got %s, expected %s\n", got, expected);
+    }
+}
+
+/* A value comes back from a sum, and from twice itself. */
+static void check_sum(struct oracle *oracle, int scale)
+{
+    struct operands with = {.a = {get_i128(oracle->number), scale}, .b = {2, 0}};
+    struct wide sum = {{0}};
+    struct dec got = DEC_ZERO;
+    wide_add_dec(&sum, with.a);
+    check_random(oracle, "wide_read", &with, wide_read(&sum, &got, NULL), got, scale);
+    wide_add_dec(&sum, with.a);
+    mpz_mul_2exp(oracle->number, oracle->number, 1);
+    check_random(oracle, "wide_read", &with, wide_read(&sum, &got, NULL), got, scale);
+    check_random(oracle, "multiply", &with, dec_multiply(with.a, with.b, &got, NULL), got, scale);
+}
+
+/* At all scales: the number, its neighbours, and their opposites. */
+static void check_sizes(struct oracle *oracle, const mpz_t number)
+{
+    for (int by = -1; by <= 1; by++) {
+        for (int scale = 0; scale <= DEC_SCALE_MAX; scale++) {
+            for (int sign = 1; sign >= -1; sign -= 2) {
+                mpz_set_si(oracle->number, by);
+                mpz_add(oracle->number, oracle->number, number);
+                mpz_mul_si(oracle->number, oracle->number, sign);
+                if (mpz_cmpabs(oracle->number, oracle->limit) >= 0) {
+                    continue;
+                }
+                check_format(oracle->number, scale);
+                if (scale <= DEC_SCALE) {
+                    check_sum(oracle, scale);
+                }
+            }
+        }
+    }
+}
+
+static void numbers_of_all_sizes_are_exact(void **)
+{
+    restart_count();
+    random_state = read_env("FARTHING_SEED", 1);
+    printf("  FARTHING_SEED=%llu\n", (unsigned long long)random_state);
+    struct oracle oracle;
+    init_oracle(&oracle);
+    for (unsigned long bits = 0; bits < 127; bits++) {
+        mpz_ui_pow_ui(oracle.low, 2, bits);
+        check_sizes(&oracle, oracle.low);
+    }
+    for (unsigned long digits = 0; digits <= DEC_DIGITS_MAX; digits++) {
+        mpz_ui_pow_ui(oracle.low, 10, digits);
+        check_sizes(&oracle, oracle.low);
+        for (int i = 0; i < 30; i++) {
+            set_i128(oracle.high, (i128)((u128)(random_next() >> 1) << 64 | random_next()));
+            mpz_ui_pow_ui(oracle.low, 10, digits);
+            mpz_tdiv_r(oracle.low, oracle.high, oracle.low);
+            check_sizes(&oracle, oracle.low);
+        }
+    }
+    /* A few digits, then as many zeros or nines. */
+    for (unsigned long first = 1; first <= 1000; first = first * 10 / 3 + 1) {
+        for (unsigned long digits = 0; digits < DEC_DIGITS_MAX - 3; digits++) {
+            mpz_ui_pow_ui(oracle.low, 10, digits);
+            mpz_mul_ui(oracle.low, oracle.low, first);
+            check_sizes(&oracle, oracle.low);
+        }
+    }
+    clear_oracle(&oracle);
+    report("numbers of all sizes");
+}
+
 static void random_values_are_exact(void **)
 {
     restart_count();
@@ -821,9 +929,7 @@ static void random_values_are_exact(void **)
     printf("  FARTHING_SEED=%llu FARTHING_CASES=%llu\n", (unsigned long long)random_state,
            (unsigned long long)cases);
     struct oracle oracle;
-    mpz_inits(oracle.number, oracle.divisor, oracle.quotient, oracle.rest, oracle.ten, oracle.limit,
-              oracle.low, oracle.high, NULL);
-    mpz_ui_pow_ui(oracle.limit, 10, DEC_DIGITS_MAX);
+    init_oracle(&oracle);
     while (case_count < cases) {
         case_count++;
         int scale_max = random_below(3) ? DEC_SCALE : DEC_SCALE_MAX;
@@ -868,8 +974,7 @@ static void random_values_are_exact(void **)
             break;
         }
     }
-    mpz_clears(oracle.number, oracle.divisor, oracle.quotient, oracle.rest, oracle.ten,
-               oracle.limit, oracle.low, oracle.high, NULL);
+    clear_oracle(&oracle);
     report("random values");
 }
 
@@ -965,6 +1070,11 @@ static void borders_hold(void **)
     assert_true(dec_equal(value, number("-18446744073709551616")));
     assert_int_equal(dec_subtract(DEC_ZERO, dec_from_int(INT64_MIN), &value, NULL), OK);
     assert_true(dec_equal(value, number("9223372036854775808")));
+    /* 2^63 is a product of 64 bits only with a sign. */
+    assert_int_equal(dec_multiply(number("429496729.6"), number("-214748364.8"), &value, NULL), OK);
+    assert_true(dec_equal(value, number("-92233720368547758.08")));
+    assert_int_equal(dec_multiply(number("429496729.6"), number("214748364.8"), &value, NULL), OK);
+    assert_true(dec_equal(value, number("92233720368547758.08")));
 }
 
 int main(void)
@@ -975,6 +1085,7 @@ int main(void)
         cmocka_unit_test(errors_are_told),
         cmocka_unit_test(borders_hold),
         cmocka_unit_test(small_values_are_exact),
+        cmocka_unit_test(numbers_of_all_sizes_are_exact),
         cmocka_unit_test(random_values_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
-/* sort_test.c - sort_keys gives what a plain selection gives, of any order and count. */
+/* sort_test.c - sort_keys gives what qsort gives, of any order and count. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -14,40 +15,67 @@ static uint64_t next_random(uint64_t *state)
     return *state >> 33;
 }
 
-/* The same by taking the least again and again. */
-static void select_least(struct sort_key *keys, uint32_t count)
+static int compare_keys(const void *a_key, const void *b_key)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = i + 1; k < count; k++) {
-            if (keys[k].high < keys[i].high ||
-                (keys[k].high == keys[i].high && keys[k].low < keys[i].low)) {
-                struct sort_key least = keys[k];
-                keys[k] = keys[i];
-                keys[i] = least;
-            }
-        }
+    const struct sort_key *a = a_key, *b = b_key;
+    if (a->high != b->high) {
+        return a->high < b->high ? -1 : 1;
     }
+    return a->low < b->low ? -1 : a->low > b->low;
 }
 
-static void check_sort(struct arena *arena, uint64_t *state, uint32_t count, uint64_t span)
+enum { COUNT_MAX = 20'000 };
+static struct sort_key keys[COUNT_MAX], wanted[COUNT_MAX];
+
+static void check_sort(struct arena *arena, uint32_t count)
 {
-    enum { COUNT_MAX = 200 };
-    struct sort_key keys[COUNT_MAX], wanted[COUNT_MAX];
-    for (uint32_t i = 0; i < count; i++) {
-        keys[i] = (struct sort_key){next_random(state) % span, next_random(state) % span << 32 | i};
-        wanted[i] = keys[i];
-    }
-    select_least(wanted, count);
+    memcpy(wanted, keys, count * sizeof *keys);
+    qsort(wanted, count, sizeof *wanted, compare_keys);
+    bool is_moved = memcmp(wanted, keys, count * sizeof *keys) != 0;
     struct arena_mark mark = arena_mark(arena);
-    (void)sort_keys(arena, keys, count);
+    bool tells_moved = sort_keys(arena, keys, count);
     struct arena_mark after = arena_mark(arena);
     assert_ptr_equal(mark.block, after.block);
     assert_int_equal(mark.used_bytes, after.used_bytes);
-    for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(keys[i].high, wanted[i].high);
-        assert_int_equal(keys[i].low, wanted[i].low);
-    }
+    assert_memory_equal(keys, wanted, count * sizeof *keys);
+    assert_int_equal(tells_moved, is_moved);
     assert_false(sort_keys(arena, keys, count));
+}
+
+/* How keys may look: what is random of them, and what they end in. */
+static void fill_keys(uint64_t *state, uint32_t count, unsigned kind)
+{
+    const uint64_t few = 1 + next_random(state) % 7;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t random = next_random(state), other = next_random(state);
+        switch (kind) {
+        case 0: /* one slot, some series, and their index: rows of usage */
+            keys[i] = (struct sort_key){few << 40 | few, random % 512 << 32 | i};
+            break;
+        case 1: /* slots of an hour, accounts, series */
+            keys[i] = (struct sort_key){random % 744 * 3600 << 32 | other % few,
+                                        other / few % 900 << 32 | i};
+            break;
+        case 2: /* equal but for the index, which descends */
+            keys[i] = (struct sort_key){few, count - i};
+            break;
+        case 3: /* any numbers */
+            keys[i] = (struct sort_key){random << 33 ^ other, other << 35 ^ random};
+            break;
+        case 4: /* few numbers, many equal */
+            keys[i] = (struct sort_key){random % few, other % few};
+            break;
+        case 5: /* two runs */
+            keys[i] = (struct sort_key){i < count / few ? 2 * i : i, i};
+            break;
+        case 6: /* the highest and the lowest bits alone */
+            keys[i] = (struct sort_key){random % 2 << 63 | other % 2, random / 2 % 2 << 63 | i};
+            break;
+        default: /* in order but for the last */
+            keys[i] = (struct sort_key){i + 1 == count ? 0 : i, i};
+            break;
+        }
+    }
 }
 
 static void test_any_order(void **state)
@@ -59,9 +87,16 @@ static void test_any_order(void **state)
     struct arena arena;
     arena_init(&arena, NULL, 0);
     (void)arena_alloc(&arena, 1);
-    for (uint32_t count = 0; count < 200; count++) {
-        check_sort(&arena, &random, count, 3);
-        check_sort(&arena, &random, count, UINT64_C(1) << 31);
+    static const uint32_t large[] = {1000, 4095, 4096, 4097, 8191, 8192, 8193, 8195, COUNT_MAX};
+    for (unsigned kind = 0; kind < 8; kind++) {
+        for (uint32_t count = 0; count <= 300; count++) {
+            fill_keys(&random, count, kind);
+            check_sort(&arena, count);
+        }
+        for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+            fill_keys(&random, large[i], kind);
+            check_sort(&arena, large[i]);
+        }
     }
     arena_release(&arena);
 }
@@ -71,11 +106,11 @@ static void test_tells_change(void **state)
     (void)state;
     struct arena arena;
     arena_init(&arena, NULL, 0);
-    struct sort_key keys[] = {{1, 1}, {1, 2}, {0, 3}};
-    assert_false(sort_keys(&arena, keys, 0));
-    assert_false(sort_keys(&arena, keys, 2));
-    assert_true(sort_keys(&arena, keys, 3));
-    assert_int_equal(keys[0].low, 3);
+    struct sort_key three[] = {{1, 1}, {1, 2}, {0, 3}};
+    assert_false(sort_keys(&arena, three, 0));
+    assert_false(sort_keys(&arena, three, 2));
+    assert_true(sort_keys(&arena, three, 3));
+    assert_int_equal(three[0].low, 3);
     arena_release(&arena);
 }
 
