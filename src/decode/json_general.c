@@ -526,14 +526,12 @@ static void accept(const struct line *line, const struct event *event, struct te
 /* A record of a shape that came before: its size, or 0.  end: as template_read's. */
 static inline size_t decode_known(const struct line *line, const char *record, const char *end)
 {
-    struct attributes attributes;
-    uint32_t member_count;
-    struct event event;
-    size_t size = template_read(line->decoder, record, end, &attributes, &member_count);
-    if (size == 0 || !record_finish(line->decoder, &attributes, member_count, &event)) {
+    struct decoder *decoder = line->decoder;
+    size_t size = template_read(decoder, record, end);
+    if (size == 0 || !record_finish_event(decoder, decoder->time, &decoder->event)) {
         return 0;
     }
-    accept(line, &event, (struct text){record, size});
+    accept(line, &decoder->event, (struct text){record, size});
     return size;
 }
 
@@ -765,7 +763,7 @@ struct decoder *decoder_new(struct arena *arena)
     struct decoder *decoder = arena_alloc(arena, sizeof *decoder);
     decoder->arena = arena;
     memset(decoder->names, 0, sizeof decoder->names); /* a size of 0 is no name's */
-    decoder->templates.count = decoder->templates.last = decoder->templates.missed = 0;
+    template_init(decoder);
     decoder->width = scan_width_of(SCAN_WIDE);
     decoder->hour = (struct hour){{0, 0}, 0};
     decoder->has_texts = false;
