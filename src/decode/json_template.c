@@ -40,10 +40,13 @@ static inline bool is_stop(char c)
 static inline bool has_literal(const char *at, const struct template_value *value)
 {
     const __m128i *a = (const void *)at, *b = (const void *)value->literal;
-    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
-    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
-    uint32_t equal = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
-    return (~equal & value->mask) == 0;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_load_si128(b));
+    uint32_t differ = (uint32_t)_mm_movemask_epi8(low) ^ 0xFFFF;
+    if (value->size > sizeof *a) { /* most are short */
+        __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_load_si128(b + 1));
+        differ |= ~(uint32_t)_mm_movemask_epi8(high) << 16;
+    }
+    return (differ & value->mask) == 0;
 }
 
 /* The first byte from at on that is a quote or no plain one: an escape, a control character, beyond
@@ -51,15 +54,16 @@ static inline bool has_literal(const char *at, const struct template_value *valu
 static inline const char *find_stop(const char *at)
 {
     const __m128i quotes = _mm_set1_epi8('"'), escapes = _mm_set1_epi8('\\');
-    const __m128i one = _mm_set1_epi8(1), plain = _mm_set1_epi8(' ' + 1);
+    const __m128i one = _mm_set1_epi8(1), plain = _mm_set1_epi8(' ' + 1); /* the first, and one */
     for (;; at += sizeof one) {
         __m128i x = _mm_loadu_si128((const void *)at);
         __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, quotes), _mm_cmpeq_epi8(x, escapes));
-        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero. */
-        __m128i odd = _mm_cmplt_epi8(_mm_add_epi8(x, one), plain);
+        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero.  Only the
+         * sign of what lies below the plain ones is looked at. */
+        __m128i odd = _mm_subs_epi8(_mm_add_epi8(x, one), plain);
         uint32_t stops = (uint32_t)_mm_movemask_epi8(_mm_or_si128(marks, odd));
         if (stops) {
-            return at + __builtin_ctz(stops);
+            return at + (unsigned)__builtin_ctz(stops);
         }
     }
 }
@@ -180,9 +184,8 @@ static inline bool match(struct decoder *decoder, struct template *template,
     uint64_t print = progress->print;
     for (; has_literal(at, value); value++) {
         at += value->size;
-        struct member *member = NULL;
         if (value->kind == TEMPLATE_MEMBER) {
-            member = (void *)(places + value->member_offset);
+            struct member *member = (void *)(places + value->member_offset);
             member->path = value->path;
             if (*at != '"') {
                 size_t size =
@@ -199,7 +202,7 @@ static inline bool match(struct decoder *decoder, struct template *template,
             }
             member->kind = MEMBER_TEXT;
             at++;
-        } else if (value->kind >= TEMPLATE_EPOCH) {
+        } else if (value->kind > TEMPLATE_MEMBER) {
             if (value->kind == TEMPLATE_END) {
                 *progress = (struct progress){at, 0, print};
                 return true;
@@ -217,15 +220,15 @@ static inline bool match(struct decoder *decoder, struct template *template,
         if (end) {
             text = (struct text){at, (size_t)(end - at)};
         } else {
-            end = read_escaped(decoder, at, member != NULL, &escaped);
+            end = read_escaped(decoder, at, value->kind == TEMPLATE_MEMBER, &escaped);
             if (!end) {
-                at -= value->size + (member != NULL); /* and the quote */
+                at -= value->size + (value->kind == TEMPLATE_MEMBER); /* and the quote */
                 break;
             }
             text = escaped;
         }
         at = end + 1;
-        if (value->kind <= TEMPLATE_MEMBER) {
+        if (value->kind >= TEMPLATE_ATTRIBUTE) {
             const uint64_t own = hash_print64_inline(text.at, text.size, value->seed);
             *(struct text *)(void *)(places + value->text_offset) = text;
             *(uint64_t *)(void *)(places + value->print_offset) = own;

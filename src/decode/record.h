@@ -39,12 +39,13 @@ enum {
     TEMPLATE_LITERAL_BYTES = 32, /* longer ones are cut */
 };
 
-/* What comes behind a literal; of texts with their last quote. */
+/* What comes behind a literal; of texts with their last quote.  Those of the second and third are
+ * content. */
 enum template_kind {
+    TEMPLATE_IGNORED,   /* the rest of a text */
+    TEMPLATE_TIME,      /* the rest of a text */
     TEMPLATE_ATTRIBUTE, /* the rest of a text */
     TEMPLATE_MEMBER,    /* a text with its quotes, or a number */
-    TEMPLATE_TIME,      /* the rest of a text */
-    TEMPLATE_IGNORED,   /* the rest of a text */
     TEMPLATE_EPOCH,     /* the time, as a number */
     TEMPLATE_LITERAL,   /* another literal */
     TEMPLATE_END,       /* of the record */
@@ -60,7 +61,7 @@ struct template_value {
     uint32_t text_offset, print_offset, member_offset;
     uint64_t seed; /* of the hash of a text, for the fingerprint */
     uint64_t path; /* of a member */
-    char literal[TEMPLATE_LITERAL_BYTES];
+    _Alignas(16) char literal[TEMPLATE_LITERAL_BYTES];
 };
 
 struct template {
