@@ -324,6 +324,17 @@ static inline struct known_sku *find_sku(struct meter_scratch *scratch, uint32_t
     return learn_sku(scratch, meter, print, name);
 }
 
+/* Of a type that did not come before. */
+__attribute__((noinline)) static const uint32_t *
+find_new_type(const struct meter_plan *plan, struct meter_scratch *scratch,
+              const struct event *event, uint32_t *count)
+{
+    const uint32_t *meters = meter_plan_find(plan, event->type, count);
+    bool is_learned = event->type_print != 0 && *count > 0;
+    scratch->found = is_learned ? learn_type(scratch, event, meters, *count) : NULL;
+    return meters;
+}
+
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
                            const struct event *event, uint32_t *count)
 {
@@ -338,10 +349,7 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
             return known->meters;
         }
     }
-    const uint32_t *meters = meter_plan_find(plan, type, count);
-    bool is_learned = print != 0 && *count > 0;
-    scratch->found = is_learned ? learn_type(scratch, event, meters, *count) : NULL;
-    return meters;
+    return find_new_type(plan, scratch, event, count);
 }
 
 /* As event_member; where: its place in the event before, which mostly is its place in this one. */
@@ -632,9 +640,9 @@ enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct ev
     if (!known || !known->is_plain) {
         return PLAIN_NOT;
     }
-    struct dec value = {1, 0};
+    struct dec *value = &out->value; /* set in place: a copy waits for what it is of */
     if (known->has_expr) {
-        enum plain_taken taken = take_expressions(scratch, known, event, &value);
+        enum plain_taken taken = take_expressions(scratch, known, event, value);
         if (taken != PLAIN_MEASURED) {
             return taken;
         }
@@ -645,18 +653,19 @@ enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct ev
             return PLAIN_NOT;
         }
         if (member->kind == MEMBER_NUMBER) {
-            value = member->number;
+            *value = member->number;
         } else if (member->kind != MEMBER_TEXT || !known->is_from_text ||
-                   dec_parse(member->text, &value) != NUMBER_OK) {
+                   dec_parse(member->text, value) != NUMBER_OK) {
             return PLAIN_NOT;
         }
+    } else if (!known->has_expr) {
+        *value = dec_from_int(1);
     }
-    if (value.mantissa < 0 && !known->may_be_negative) {
+    if (value->mantissa < 0 && !known->may_be_negative) {
         return PLAIN_NOT;
     }
     out->meter = known->meter;
     out->grain = known->grain;
-    out->value = value;
     if (known->sku != NONE) {
         out->sku = known->sku;
         out->number = &known->number;
