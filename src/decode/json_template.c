@@ -110,10 +110,11 @@ __attribute__((cold, noinline)) static const char *find_end_of_wide(const char *
 /* Where the text that begins at first ends, as before or not; NULL when it is not plain.
  *
  * To know where the next value begins, the processor has to have read this one.  Where a value is
- * as long as it was before (an id, a time), it can go on sooner: it predicts the comparison. */
+ * as long as it was before (an id, a time), it can go on sooner: it predicts the comparison.  Of
+ * one that changes again and again no more is noted. */
 static inline const char *find_end(struct template_value *value, const char *first)
 {
-    enum { STEADY = 8 };
+    enum { STEADY = 8, UNSTEADY = 64 };
     const char *stop = find_stop(first);
     size_t size = (size_t)(stop - first);
     if (value->same >= STEADY) {
@@ -124,8 +125,10 @@ static inline const char *find_end(struct template_value *value, const char *fir
         } else {
             value->same = 0;
         }
-    } else {
-        value->same = size == value->usual ? (uint8_t)(value->same + 1) : 0;
+    } else if (value->changes < UNSTEADY) {
+        const bool is_same = size == value->usual;
+        value->same = is_same ? (uint8_t)(value->same + 1) : 0;
+        value->changes += !is_same;
         value->usual = (uint32_t)size;
     }
     if (*stop == '"') {

@@ -55,6 +55,7 @@ struct template_value {
     uint8_t kind, index; /* of the attribute or member */
     uint8_t size;        /* of the literal */
     uint8_t same;        /* so many texts in a row had one size, or more */
+    uint8_t changes;     /* of the size, while it is not steady */
     uint32_t usual;      /* the size of the last one */
     uint32_t mask;       /* the literal's bytes */
     /* Where in the decoder a text, what it adds to the fingerprint, and a member go. */
