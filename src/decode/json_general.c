@@ -529,7 +529,7 @@ static inline size_t decode_known(struct decoder *decoder, const struct sink *si
                                   const char *line, const char *record, const char *end)
 {
     size_t size = template_read(decoder, record, end);
-    if (size == 0 || !record_finish_event(decoder, decoder->time, &decoder->event)) {
+    if (size == 0 || !record_finish_event(&decoder->event)) {
         return 0;
     }
     sink->event(sink->context, &decoder->event, (size_t)(record - line),

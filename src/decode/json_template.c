@@ -205,18 +205,27 @@ static inline bool match(struct decoder *decoder, struct template *template,
             }
             member->kind = MEMBER_TEXT;
             at++;
-        } else if (value->kind > TEMPLATE_MEMBER) {
+        } else if (__builtin_expect(value->kind > TEMPLATE_MEMBER, 0)) {
             if (value->kind == TEMPLATE_END) {
                 *progress = (struct progress){at, 0, print};
                 return true;
             }
-            if (value->kind == TEMPLATE_EPOCH) {
+            if (value->kind == TEMPLATE_TIME) {
+                size_t size = scan_time_ahead(&decoder->hour, at, &decoder->event.at);
+                if (size > 0) {
+                    decoder->time.at = NULL;
+                    at += size + 1;
+                    continue;
+                }
+            } else if (value->kind == TEMPLATE_EPOCH) {
                 struct dec ignored;
                 size_t size = scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &ignored);
                 decoder->time = (struct text){at, size};
                 at += size; /* none: no time */
+                continue;
+            } else if (value->kind == TEMPLATE_LITERAL) {
+                continue;
             }
-            continue;
         }
         const char *end = find_end(value, at);
         struct text text, escaped;
@@ -231,7 +240,7 @@ static inline bool match(struct decoder *decoder, struct template *template,
             text = escaped;
         }
         at = end + 1;
-        if (value->kind >= TEMPLATE_ATTRIBUTE) {
+        if (value->kind <= TEMPLATE_MEMBER) {
             const uint64_t own = hash_print64_inline(text.at, text.size, value->seed);
             *(struct text *)(void *)(places + value->text_offset) = text;
             *(uint64_t *)(void *)(places + value->print_offset) = own;
@@ -295,7 +304,9 @@ size_t template_read(struct decoder *decoder, const char *record, const char *re
         const size_t size = (size_t)(end - record);
         const bool is_end =
             record_end ? end == record_end : *end == '\n' || (*end == '\r' && end[1] == '\n');
-        if (!is_end || size > LINE_MAX_BYTES) {
+        if (!is_end || size > LINE_MAX_BYTES ||
+            (decoder->time.at &&
+             !record_find_time(decoder, decoder->time, &decoder->event.at))) {
             return 0;
         }
         known->last = at;

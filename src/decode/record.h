@@ -39,13 +39,12 @@ enum {
     TEMPLATE_LITERAL_BYTES = 32, /* longer ones are cut */
 };
 
-/* What comes behind a literal; of texts with their last quote.  Those of the second and third are
- * content. */
+/* What comes behind a literal; of texts with their last quote. */
 enum template_kind {
-    TEMPLATE_IGNORED,   /* the rest of a text */
-    TEMPLATE_TIME,      /* the rest of a text */
     TEMPLATE_ATTRIBUTE, /* the rest of a text */
     TEMPLATE_MEMBER,    /* a text with its quotes, or a number */
+    TEMPLATE_IGNORED,   /* the rest of a text */
+    TEMPLATE_TIME,      /* the rest of a text */
     TEMPLATE_EPOCH,     /* the time, as a number */
     TEMPLATE_LITERAL,   /* another literal */
     TEMPLATE_END,       /* of the record */
@@ -131,7 +130,7 @@ struct decoder {
     struct templates templates;
     /* Of a record that has a known shape: */
     struct event event; /* what is the same in all was set when the decoder was made */
-    struct text time;
+    struct text time;   /* unless that of the event is set; else no text */
     uint64_t other_print; /* of an attribute whose own is not asked for */
 };
 
@@ -173,9 +172,10 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct fin
 bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event);
 
-/* The same where the event is filled but for its time, whose text is given, and what that adds to
- * its print. */
-bool record_finish_event(struct decoder *decoder, struct text time, struct event *event);
+/* The same where the event is filled, but for what its time adds to the print; and of the text of a
+ * time, which decides as well. */
+bool record_finish_event(struct event *event);
+bool record_find_time(struct decoder *decoder, struct text text, instant *at);
 
 /* Works out the fingerprint of what was found. */
 void record_print_all(struct decoder *decoder, struct attributes *attributes,
@@ -183,8 +183,8 @@ void record_print_all(struct decoder *decoder, struct attributes *attributes,
 
 /* Of the record that ends at end, or with the line where that is NULL: when it has a shape that
  * came before, with no escapes in names and no control characters, fills the decoder's event as
- * record_finish_event wants it, and its time, members and holders, and returns its size without
- * what ends the line; else 0.  The version is right.  A newline comes, and DECODE_PADDING_BYTES
+ * record_finish_event wants it, with its members and holders, and returns its size without what ends
+ * the line; else 0.  The version is right.  A newline comes, and DECODE_PADDING_BYTES
  * behind it may be read. */
 size_t template_read(struct decoder *decoder, const char *record, const char *end);
 /* Sets what is the same in all events. */
@@ -281,6 +281,9 @@ enum number_fault scan_number(struct text text, struct text around, struct dec *
 enum time_fault scan_time(struct text text, instant *at);
 /* The same, sooner for a time in the same hour as the last one. */
 enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at);
+/* The size of the time that begins at first and ends at a quote, when it is in that hour and of a
+ * usual form; else 0.  25 bytes may be read. */
+size_t scan_time_ahead(const struct hour *hour, const char *first, instant *at);
 
 /* ---- sorting ------------------------------------------------------------------------------- */
 

@@ -534,15 +534,30 @@ __attribute__((noinline)) static enum time_fault scan_time_far(struct hour *hour
     return TIME_OK;
 }
 
+/* Of a text of 20 or 24 characters; false when it is in another hour, or no time. */
+static inline bool read_near_time(const struct hour *hour, struct text text, instant *at)
+{
+    if (!is_in_hour(hour, text)) {
+        return false;
+    }
+    uint64_t bad = 0;
+    const int64_t in_hour = read_in_hour(text, &bad);
+    if (is_any_bad(bad)) {
+        return false;
+    }
+    *at = hour->at + in_hour;
+    return true;
+}
+
 enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at)
 {
-    if ((text.size == 24 || text.size == 20) && is_in_hour(hour, text)) {
-        uint64_t bad = 0;
-        const int64_t in_hour = read_in_hour(text, &bad);
-        if (!is_any_bad(bad)) {
-            *at = hour->at + in_hour;
-            return TIME_OK;
-        }
-    }
-    return scan_time_far(hour, text, at);
+    return (text.size == 24 || text.size == 20) && read_near_time(hour, text, at)
+               ? TIME_OK
+               : scan_time_far(hour, text, at);
+}
+
+size_t scan_time_ahead(const struct hour *hour, const char *first, instant *at)
+{
+    const struct text text = {first, first[24] == '"' ? 24 : 20};
+    return first[text.size] == '"' && read_near_time(hour, text, at) ? text.size : 0;
 }
