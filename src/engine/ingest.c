@@ -1088,32 +1088,34 @@ static void set_unmetered(const struct event *event, struct pending *pending)
     *add_pending(pending, NONE, GRAIN_HOUR) = no_meter_record(event);
 }
 
-/* The record of an event of a plain meter; false when it is not one. */
-static inline __attribute__((always_inline)) bool
-measure_plain(struct worker *worker, const struct event *event, struct pending *pending)
+/* The record of an event of a plain meter; false when it is not one. *plain has its meters. */
+static inline __attribute__((always_inline)) bool measure_plain(struct worker *worker,
+                                                                const struct event *event,
+                                                                struct plain_measure *plain,
+                                                                struct pending *pending)
 {
-    struct plain_measure plain;
-    enum plain_taken taken = meter_take_plain(worker->meter_scratch, event, &plain);
+    enum plain_taken taken =
+        meter_take_plain(worker->run->plan, worker->meter_scratch, event, plain);
     if (taken == PLAIN_LEFT) {
         set_unmetered(event, pending);
     }
     if (taken != PLAIN_MEASURED) {
         return taken == PLAIN_LEFT;
     }
-    if (*plain.number == NONE) {
-        struct measure measure = {.sku = plain.sku, .resource = TEXT("")};
-        *plain.number = find_series(worker, plain.meter, &measure);
+    if (*plain->number == NONE) {
+        struct measure measure = {.sku = plain->sku, .resource = TEXT("")};
+        *plain->number = find_series(worker, plain->meter, &measure);
     }
-    pending->meters[0] = plain.meter;
-    pending->grains[0] = (uint8_t)plain.grain;
+    pending->meters[0] = plain->meter;
+    pending->grains[0] = (uint8_t)plain->grain;
     pending->count = pending->units = 1;
     struct record *record = pending->records;
     *record = (struct record){.print = event->print,
-                              .mantissa = (int64_t)plain.value.mantissa,
-                              .series = *plain.number,
-                              .scale = (uint8_t)plain.value.scale,
+                              .mantissa = (int64_t)plain->value.mantissa,
+                              .series = *plain->number,
+                              .scale = (uint8_t)plain->value.scale,
                               .flags = RECORD_FIRST};
-    set_pending_value(pending, record, plain.value, event->at);
+    set_pending_value(pending, record, plain->value, event->at);
     return true;
 }
 
@@ -1159,7 +1161,6 @@ static void take_event(void *context, const struct event *event, size_t record_o
 {
     (void)record_bytes;
     struct worker *worker = context;
-    const struct run *run = worker->run;
     uint64_t position =
         (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
     worker->is_late = event->at < worker->late_max && comes_too_late(worker, event);
@@ -1181,11 +1182,10 @@ static void take_event(void *context, const struct event *event, size_t record_o
     pending->arrival = (struct arrival){
         .key = find_key(worker, event), .print = event->print, .position = position};
     pending->count = pending->units = 0;
-    uint32_t count;
-    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
-    if (!measure_plain(worker, event, pending) &&
-        !measure_simple(worker, event, meters, count, pending)) {
-        take_event_whole(worker, event, &pending->arrival, meters, count);
+    struct plain_measure plain;
+    if (!measure_plain(worker, event, &plain, pending) &&
+        !measure_simple(worker, event, plain.meters, plain.meter_count, pending)) {
+        take_event_whole(worker, event, &pending->arrival, plain.meters, plain.meter_count);
         return;
     }
     pending->at = event->at;
