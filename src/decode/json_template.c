@@ -54,16 +54,16 @@ static inline bool has_literal(const char *at, const struct template_value *valu
 static inline const char *find_stop(const char *at)
 {
     const __m128i quotes = _mm_set1_epi8('"'), escapes = _mm_set1_epi8('\\');
-    const __m128i one = _mm_set1_epi8(1), plain = _mm_set1_epi8(' ' + 1); /* the first, and one */
+    const __m128i one = _mm_set1_epi8(1), plain = _mm_set1_epi8(' ' + 1);
     for (;; at += sizeof one) {
         __m128i x = _mm_loadu_si128((const void *)at);
         __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, quotes), _mm_cmpeq_epi8(x, escapes));
-        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero.  Only the
-         * sign of what lies below the plain ones is looked at. */
+        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero.  So what
+         * is odd is less than the first plain one and one: the difference has a sign. */
         __m128i odd = _mm_subs_epi8(_mm_add_epi8(x, one), plain);
         uint32_t stops = (uint32_t)_mm_movemask_epi8(_mm_or_si128(marks, odd));
         if (stops) {
-            return at + (unsigned)__builtin_ctz(stops);
+            return at + __builtin_ctz(stops);
         }
     }
 }
