@@ -134,15 +134,13 @@ static struct metering prepare(struct arena *arena, struct arena *scratch,
 /* False when the event is excluded. */
 static bool meter_one(const struct metering *metering, const struct event *event)
 {
-    uint32_t count;
-    const uint32_t *meters = meter_find(metering->plan, metering->scratch, event, &count);
     struct plain_measure plain;
-    if (meter_take_plain(metering->scratch, event, &plain) != PLAIN_NOT) {
+    if (meter_take_plain(metering->plan, metering->scratch, event, &plain) != PLAIN_NOT) {
         return true;
     }
     struct measure measure;
-    meter_apply(metering->catalog, &metering->catalog->meters[meters[0]], event, metering->scratch,
-                &measure);
+    meter_apply(metering->catalog, &metering->catalog->meters[plain.meters[0]], event,
+                metering->scratch, &measure);
     return measure.exclusion == EXCLUDE_NONE;
 }
 

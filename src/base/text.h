@@ -48,7 +48,8 @@ static inline bool text_equal_other(const char *a, const char *b, size_t size)
     return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
 }
 
-/* Keys are short: words that overlap at the end cost less than a call. */
+/* Keys are short: words that overlap at the end cost less than a call, and less than vectors, which
+ * the compiler is kept from. */
 static inline bool text_equal(struct text a, struct text b)
 {
     if (a.size != b.size) {
@@ -61,6 +62,7 @@ static inline bool text_equal(struct text a, struct text b)
     uint64_t differ = text_word(a.at + last) ^ text_word(b.at + last);
     for (size_t i = 0; i < last; i += 8) {
         differ |= text_word(a.at + i) ^ text_word(b.at + i);
+        __asm__("" : "+r"(differ));
     }
     return differ == 0;
 }

@@ -523,17 +523,17 @@ static void accept(const struct line *line, const struct event *event, struct te
     line->sink->event(line->sink->context, event, (size_t)(record.at - line->text.at), record);
 }
 
-/* A record of a shape that came before: its size, or 0.  end: as template_read's. */
-static inline size_t decode_known(const struct line *line, const char *record, const char *end)
+/* A record of a shape that came before, in the line that begins there: its size, or 0.  end: as
+ * template_read's. */
+static inline size_t decode_known(struct decoder *decoder, const struct sink *sink,
+                                  const char *line, const char *record, const char *end)
 {
-    struct attributes attributes;
-    uint32_t member_count;
-    struct event event;
-    size_t size = template_read(line->decoder, record, end, &attributes, &member_count);
-    if (size == 0 || !record_finish(line->decoder, &attributes, member_count, &event)) {
+    size_t size = template_read(decoder, record, end);
+    if (size == 0 || !record_finish_event(&decoder->event)) {
         return 0;
     }
-    accept(line, &event, (struct text){record, size});
+    sink->event(sink->context, &decoder->event, (size_t)(record - line),
+                (struct text){record, size});
     return size;
 }
 
@@ -630,7 +630,7 @@ static void decode_items(const struct line *line, const struct text *items, uint
     for (uint32_t i = 0; i < count; i++) {
         const char *end = items[i].at + items[i].size;
         arena_rewind(decoder->arena, decoder->empty);
-        if (!line->is_padded || decode_known(line, items[i].at, end) == 0) {
+        if (!line->is_padded || decode_known(decoder, line->sink, line->text.at, items[i].at, end) == 0) {
             decode_record(line, items[i]);
         }
     }
@@ -705,21 +705,26 @@ void decode_json_line(struct decoder *decoder, struct text line, bool first_of_f
     }
 }
 
-size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
-                        const struct sink *sink)
+/* The next line, of a shape that did not come before. */
+__attribute__((noinline)) static size_t decode_next(struct decoder *decoder, struct text rest,
+                                                    bool first_of_file, const struct sink *sink)
 {
-    struct line line = {decoder, rest, sink, true, true};
-    size_t size = decode_known(&line, rest.at, NULL);
-    if (size > 0) {
-        return size + (rest.at[size] == '\r') + 1;
-    }
     const char *newline = memchr(rest.at, '\n', rest.size);
-    size = newline ? (size_t)(newline - rest.at) : rest.size;
-    line.text = drop_return((struct text){rest.at, size});
-    if (!decode_fast(&line, line.text)) {
+    const size_t size = newline ? (size_t)(newline - rest.at) : rest.size;
+    const struct text text = drop_return((struct text){rest.at, size});
+    const struct line line = {decoder, text, sink, true, true};
+    if (!decode_fast(&line, text)) {
         decode_line(line, first_of_file);
     }
     return size + 1;
+}
+
+size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
+                        const struct sink *sink)
+{
+    const size_t size = decode_known(decoder, sink, rest.at, rest.at, NULL);
+    return size > 0 ? size + (rest.at[size] == '\r') + 1
+                    : decode_next(decoder, rest, first_of_file, sink);
 }
 
 void decoder_narrow(struct decoder *decoder, int width)
@@ -765,7 +770,7 @@ struct decoder *decoder_new(struct arena *arena)
     struct decoder *decoder = arena_alloc(arena, sizeof *decoder);
     decoder->arena = arena;
     memset(decoder->names, 0, sizeof decoder->names); /* a size of 0 is no name's */
-    decoder->templates.count = decoder->templates.last = decoder->templates.missed = 0;
+    template_init(decoder);
     decoder->width = scan_width_of(SCAN_WIDE);
     decoder->hour = (struct hour){{0, 0}, 0};
     decoder->has_texts = false;

@@ -15,6 +15,8 @@
  *
  * As with json_fast.c, a shape that does not match is "not taken", no more.
  */
+#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #ifdef __SSE2__
@@ -38,10 +40,13 @@ static inline bool is_stop(char c)
 static inline bool has_literal(const char *at, const struct template_value *value)
 {
     const __m128i *a = (const void *)at, *b = (const void *)value->literal;
-    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
-    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
-    uint32_t equal = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
-    return (~equal & value->mask) == 0;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_load_si128(b));
+    uint32_t differ = (uint32_t)_mm_movemask_epi8(low) ^ 0xFFFF;
+    if (value->size > sizeof *a) { /* most are short */
+        __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_load_si128(b + 1));
+        differ |= ~(uint32_t)_mm_movemask_epi8(high) << 16;
+    }
+    return (differ & value->mask) == 0;
 }
 
 /* The first byte from at on that is a quote or no plain one: an escape, a control character, beyond
@@ -53,8 +58,9 @@ static inline const char *find_stop(const char *at)
     for (;; at += sizeof one) {
         __m128i x = _mm_loadu_si128((const void *)at);
         __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, quotes), _mm_cmpeq_epi8(x, escapes));
-        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero. */
-        __m128i odd = _mm_cmplt_epi8(_mm_add_epi8(x, one), plain);
+        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero.  So what
+         * is odd is less than the first plain one and one: the difference has a sign. */
+        __m128i odd = _mm_subs_epi8(_mm_add_epi8(x, one), plain);
         uint32_t stops = (uint32_t)_mm_movemask_epi8(_mm_or_si128(marks, odd));
         if (stops) {
             return at + __builtin_ctz(stops);
@@ -104,10 +110,11 @@ __attribute__((cold, noinline)) static const char *find_end_of_wide(const char *
 /* Where the text that begins at first ends, as before or not; NULL when it is not plain.
  *
  * To know where the next value begins, the processor has to have read this one.  Where a value is
- * as long as it was before (an id, a time), it can go on sooner: it predicts the comparison. */
+ * as long as it was before (an id, a time), it can go on sooner: it predicts the comparison.  Of
+ * one that changes again and again no more is noted. */
 static inline const char *find_end(struct template_value *value, const char *first)
 {
-    enum { STEADY = 8 };
+    enum { STEADY = 8, UNSTEADY = 64 };
     const char *stop = find_stop(first);
     size_t size = (size_t)(stop - first);
     if (value->same >= STEADY) {
@@ -118,8 +125,10 @@ static inline const char *find_end(struct template_value *value, const char *fir
         } else {
             value->same = 0;
         }
-    } else {
-        value->same = size == value->usual ? (uint8_t)(value->same + 1) : 0;
+    } else if (value->changes < UNSTEADY) {
+        const bool is_same = size == value->usual;
+        value->same = is_same ? (uint8_t)(value->same + 1) : 0;
+        value->changes += !is_same;
         value->usual = (uint32_t)size;
     }
     if (*stop == '"') {
@@ -170,31 +179,17 @@ struct progress {
 /* Reads on as the template says; false where the record has something else, and progress is there.
  */
 static inline bool match(struct decoder *decoder, struct template *template,
-                         struct progress *progress, struct attributes *attributes)
+                         struct progress *progress)
 {
+    char *const places = (char *)decoder;
     const char *at = progress->at;
     struct template_value *value = template->values + progress->value;
-    struct template_value *values_end = template->values + template->value_count;
     uint64_t print = progress->print;
-    for (; value < values_end; value++) {
-        if (!has_literal(at, value)) {
-            break;
-        }
+    for (; has_literal(at, value); value++) {
         at += value->size;
-        if (value->kind == TEMPLATE_LITERAL) {
-            continue;
-        }
-        if (value->kind == TEMPLATE_EPOCH) {
-            struct dec ignored;
-            size_t size = scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &ignored);
-            attributes->texts[ATTRIBUTE_TIME] = (struct text){at, size};
-            at += size; /* none: no time */
-            continue;
-        }
-        struct member *member = NULL;
         if (value->kind == TEMPLATE_MEMBER) {
-            member = &decoder->members[value->index];
-            member->path = template->members[value->index].path;
+            struct member *member = (void *)(places + value->member_offset);
+            member->path = value->path;
             if (*at != '"') {
                 size_t size =
                     scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &member->number);
@@ -208,38 +203,54 @@ static inline bool match(struct decoder *decoder, struct template *template,
                 at += size;
                 continue;
             }
+            member->kind = MEMBER_TEXT;
             at++;
+        } else if (__builtin_expect(value->kind > TEMPLATE_MEMBER, 0)) {
+            if (value->kind == TEMPLATE_END) {
+                *progress = (struct progress){at, 0, print};
+                return true;
+            }
+            if (value->kind == TEMPLATE_TIME) {
+                size_t size = scan_time_ahead(&decoder->hour, at, &decoder->event.at);
+                if (size > 0) {
+                    decoder->time.at = NULL;
+                    at += size + 1;
+                    continue;
+                }
+            } else if (value->kind == TEMPLATE_EPOCH) {
+                struct dec ignored;
+                size_t size = scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &ignored);
+                decoder->time = (struct text){at, size};
+                at += size; /* none: no time */
+                continue;
+            } else if (value->kind == TEMPLATE_LITERAL) {
+                continue;
+            }
         }
         const char *end = find_end(value, at);
         struct text text, escaped;
         if (end) {
             text = (struct text){at, (size_t)(end - at)};
         } else {
-            end = read_escaped(decoder, at, member != NULL, &escaped);
+            end = read_escaped(decoder, at, value->kind == TEMPLATE_MEMBER, &escaped);
             if (!end) {
-                at -= value->size + (member != NULL); /* and the quote */
+                at -= value->size + (value->kind == TEMPLATE_MEMBER); /* and the quote */
                 break;
             }
             text = escaped;
         }
-        at = end;
-        if (member) {
-            member->kind = MEMBER_TEXT;
-            member->text = text;
-            member->print = hash_print64_inline(text.at, text.size, value->seed);
-            print += member->print;
-            at++; /* a number has no quote either that the literal behind it could begin with */
-        } else if (value->kind == TEMPLATE_ATTRIBUTE) {
-            attributes->texts[value->index] = text;
-            if (value->index != ATTRIBUTE_TIME) {
-                attributes->prints[value->index] =
-                    hash_print64_inline(text.at, text.size, value->seed);
-                print += attributes->prints[value->index];
-            }
+        at = end + 1;
+        if (value->kind <= TEMPLATE_MEMBER) {
+            const uint64_t own = hash_print64_inline(text.at, text.size, value->seed);
+            *(struct text *)(void *)(places + value->text_offset) = text;
+            *(uint64_t *)(void *)(places + value->print_offset) = own;
+            print += own;
+        } else if (value->kind == TEMPLATE_TIME) {
+            decoder->time = text;
         }
     }
     *progress = (struct progress){at, (uint32_t)(value - template->values), print};
-    return value == values_end;
+    return false;
 }
 
 /* Another template that is like the one at that place as far as the record has been read, and goes
@@ -273,8 +284,7 @@ static inline void take_words(struct decoder *decoder, const struct template *te
 
 /* The one that matched last is tried first.  Where it does not go on, one that does is looked for:
  * what was read until then is not read again. */
-size_t template_read(struct decoder *decoder, const char *record, const char *record_end,
-                     struct attributes *attributes, uint32_t *member_count)
+size_t template_read(struct decoder *decoder, const char *record, const char *record_end)
 {
     struct templates *known = &decoder->templates;
     struct progress progress = {.at = record};
@@ -286,23 +296,35 @@ size_t template_read(struct decoder *decoder, const char *record, const char *re
     for (uint32_t tried = 0; at < TEMPLATES;
          tried |= UINT32_C(1) << at, at = find_branch(known, at, tried, &progress)) {
         struct template *template = &known->items[at];
-        if (!match(decoder, template, &progress, attributes)) {
+        assert(template->value_count > 0);
+        if (!match(decoder, template, &progress)) {
             continue;
         }
         const char *end = progress.at;
         const size_t size = (size_t)(end - record);
         const bool is_end =
             record_end ? end == record_end : *end == '\n' || (*end == '\r' && end[1] == '\n');
-        if (!is_end || size > LINE_MAX_BYTES) {
+        if (!is_end || size > LINE_MAX_BYTES ||
+            (decoder->time.at &&
+             !record_find_time(decoder, decoder->time, &decoder->event.at))) {
             return 0;
         }
-        attributes->print = progress.print + template->print;
-        take_words(decoder, template);
         known->last = at;
-        *member_count = template->member_count;
+        take_words(decoder, template);
+        decoder->event.print = progress.print + template->print;
+        decoder->event.member_count = template->member_count;
+        decoder->event.holder_count = template->holder_count;
         return size;
     }
     return 0;
+}
+
+void template_init(struct decoder *decoder)
+{
+    struct templates *known = &decoder->templates;
+    known->count = known->last = known->missed = 0;
+    decoder->event = (struct event){
+        .kind = EVENT_USAGE, .members = decoder->members, .holders = decoder->holders};
 }
 
 /* ---- learning ------------------------------------------------------------------------------ */
@@ -315,11 +337,44 @@ struct learner {
     uint64_t arrays; /* by depth: what is open there is an array */
 };
 
-static uint64_t seed_of(const struct template *template, enum template_kind kind, uint32_t index)
+/* Where in the decoder an attribute's text goes. */
+static size_t text_offset(enum attribute attribute)
 {
-    return kind == TEMPLATE_MEMBER ? record_member_seed(template->members[index].path, MEMBER_TEXT)
-           : kind == TEMPLATE_ATTRIBUTE ? record_attribute_seed((enum attribute)index)
-                                        : 0;
+    switch (attribute) {
+    case ATTRIBUTE_ID:
+        return offsetof(struct decoder, event.id);
+    case ATTRIBUTE_SOURCE:
+        return offsetof(struct decoder, event.source);
+    case ATTRIBUTE_TYPE:
+        return offsetof(struct decoder, event.type);
+    case ATTRIBUTE_SUBJECT:
+        return offsetof(struct decoder, event.subject);
+    case ATTRIBUTE_TIME:
+    case ATTRIBUTE_SPECVERSION:
+    case ATTRIBUTE_NONE:
+        break;
+    }
+    assert(false && "an attribute that is content by its bytes");
+    return 0;
+}
+
+/* Where what is read goes. */
+static void set_places(struct template *template, struct template_value *value)
+{
+    if (value->kind == TEMPLATE_MEMBER) {
+        size_t member = offsetof(struct decoder, members) + value->index * sizeof(struct member);
+        value->member_offset = (uint32_t)member;
+        value->text_offset = (uint32_t)(member + offsetof(struct member, text));
+        value->print_offset = (uint32_t)(member + offsetof(struct member, print));
+        value->path = template->members[value->index].path;
+        value->seed = record_member_seed(value->path, MEMBER_TEXT);
+    } else if (value->kind == TEMPLATE_ATTRIBUTE) {
+        value->text_offset = (uint32_t)text_offset(value->index);
+        value->print_offset =
+            (uint32_t)(value->index == ATTRIBUTE_TYPE ? offsetof(struct decoder, event.type_print)
+                                                      : offsetof(struct decoder, other_print));
+        value->seed = record_attribute_seed(value->index);
+    }
 }
 
 static bool add_piece(struct template *template, enum template_kind kind, uint32_t index,
@@ -333,9 +388,9 @@ static bool add_piece(struct template *template, enum template_kind kind, uint32
         .kind = (uint8_t)kind,
         .index = (uint8_t)index,
         .size = (uint8_t)size,
-        .seed = seed_of(template, kind, index),
         .mask = size == TEMPLATE_LITERAL_BYTES ? UINT32_MAX : (UINT32_C(1) << size) - 1};
     memcpy(value->literal, literal, size);
+    set_places(template, value);
     return true;
 }
 
@@ -403,16 +458,18 @@ static bool learn_attribute(struct learner *learner, struct text name)
     if (*first != '"') {
         return false; /* an extension that is no text: rare */
     }
-    const char *end = skip_to(++first, learner->end, '"');
-    if (attribute == ATTRIBUTE_SPECVERSION) {
-        learner->at = end + 1;
+    const char *end = skip_to(++first, learner->end, '"') + 1;
+    switch (attribute) {
+    case ATTRIBUTE_SPECVERSION:
+        learner->at = end;
         return true;
+    case ATTRIBUTE_TIME:
+        return add_value(learner, TEMPLATE_TIME, 0, first, end);
+    case ATTRIBUTE_NONE:
+        return add_value(learner, TEMPLATE_IGNORED, 0, first, end);
+    default:
+        return add_value(learner, TEMPLATE_ATTRIBUTE, attribute, first, end);
     }
-    bool added = attribute == ATTRIBUTE_NONE
-                     ? add_value(learner, TEMPLATE_IGNORED, 0, first, end)
-                     : add_value(learner, TEMPLATE_ATTRIBUTE, attribute, first, end);
-    learner->at = end + 1;
-    return added;
 }
 
 /* Something is in what begins at the bracket. */
@@ -453,7 +510,7 @@ static bool learn(struct learner *learner)
         }
     }
     return learner->member == learner->template->member_count &&
-           add_value(learner, TEMPLATE_LITERAL, 0, learner->end, learner->end);
+           add_value(learner, TEMPLATE_END, 0, learner->end, learner->end);
 }
 
 /* How many values of two templates are the same, from the first one on. */

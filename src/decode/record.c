@@ -255,28 +255,33 @@ static inline bool is_attribute(struct text text)
 }
 
 /* As judge_time, where no reason is asked for. */
-static inline bool find_time(struct decoder *decoder, struct text text, instant *at)
+bool record_find_time(struct decoder *decoder, struct text text, instant *at)
 {
     enum time_fault fault = scan_time_near(&decoder->hour, text, at);
     return fault == TIME_OK || (fault == TIME_SYNTAX && time_parse_epoch(text, at) == TIME_OK);
+}
+
+bool record_finish_event(struct event *event)
+{
+    const struct text type = event->type;
+    if (!is_attribute(event->id) || !is_attribute(event->source) || !is_attribute(type) ||
+        !is_attribute(event->subject) ||
+        (type.size == sizeof WITHDRAWAL_TYPE - 1 &&
+         memcmp(type.at, WITHDRAWAL_TYPE, sizeof WITHDRAWAL_TYPE - 1) == 0)) {
+        return false;
+    }
+    event->print += record_print_time(event->at);
+    return true;
 }
 
 bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event)
 {
     const struct text *texts = attributes->texts;
-    struct text type = texts[ATTRIBUTE_TYPE];
-    if (!is_attribute(texts[ATTRIBUTE_ID]) || !is_attribute(texts[ATTRIBUTE_SOURCE]) ||
-        !is_attribute(type) || !is_attribute(texts[ATTRIBUTE_SUBJECT]) ||
-        (type.size == sizeof WITHDRAWAL_TYPE - 1 &&
-         memcmp(type.at, WITHDRAWAL_TYPE, sizeof WITHDRAWAL_TYPE - 1) == 0) ||
-        !find_time(decoder, texts[ATTRIBUTE_TIME], &event->at)) {
-        return false;
-    }
     event->kind = EVENT_USAGE;
     event->source = texts[ATTRIBUTE_SOURCE];
     event->id = texts[ATTRIBUTE_ID];
-    event->type = type;
+    event->type = texts[ATTRIBUTE_TYPE];
     event->subject = texts[ATTRIBUTE_SUBJECT];
     event->type_print = attributes->prints[ATTRIBUTE_TYPE];
     event->source_number = event->subject_number = 0;
@@ -285,8 +290,9 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
     event->holders = decoder->holders;
     event->holder_count = decoder->holder_count;
     event->target_source = event->target_id = (struct text){0};
-    event->print = attributes->print + record_print_time(event->at);
-    return true;
+    event->print = attributes->print;
+    return record_find_time(decoder, texts[ATTRIBUTE_TIME], &event->at) &&
+           record_finish_event(event);
 }
 
 /* ---- fingerprint --------------------------------------------------------------------------- */

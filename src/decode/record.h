@@ -39,23 +39,29 @@ enum {
     TEMPLATE_LITERAL_BYTES = 32, /* longer ones are cut */
 };
 
-/* What comes behind a literal. */
+/* What comes behind a literal; of texts with their last quote. */
 enum template_kind {
     TEMPLATE_ATTRIBUTE, /* the rest of a text */
     TEMPLATE_MEMBER,    /* a text with its quotes, or a number */
     TEMPLATE_IGNORED,   /* the rest of a text */
+    TEMPLATE_TIME,      /* the rest of a text */
     TEMPLATE_EPOCH,     /* the time, as a number */
-    TEMPLATE_LITERAL,   /* another literal, or the record's end */
+    TEMPLATE_LITERAL,   /* another literal */
+    TEMPLATE_END,       /* of the record */
 };
 
 struct template_value {
     uint8_t kind, index; /* of the attribute or member */
     uint8_t size;        /* of the literal */
     uint8_t same;        /* so many texts in a row had one size, or more */
+    uint8_t changes;     /* of the size, while it is not steady */
     uint32_t usual;      /* the size of the last one */
     uint32_t mask;       /* the literal's bytes */
-    uint64_t seed;       /* of the hash of a text, for the fingerprint */
-    char literal[TEMPLATE_LITERAL_BYTES];
+    /* Where in the decoder a text, what it adds to the fingerprint, and a member go. */
+    uint32_t text_offset, print_offset, member_offset;
+    uint64_t seed; /* of the hash of a text, for the fingerprint */
+    uint64_t path; /* of a member */
+    _Alignas(16) char literal[TEMPLATE_LITERAL_BYTES];
 };
 
 struct template {
@@ -122,6 +128,10 @@ struct decoder {
     struct known_name names[MEMBERS_FAST_MAX];
     uint64_t marks[SCAN_MAX_BYTES / 64 + 3]; /* of scan_marks: quotes or separators */
     struct templates templates;
+    /* Of a record that has a known shape: */
+    struct event event; /* what is the same in all was set when the decoder was made */
+    struct text time;   /* unless that of the event is set; else no text */
+    uint64_t other_print; /* of an attribute whose own is not asked for */
 };
 
 /* ---- findings ------------------------------------------------------------------------------ */
@@ -162,16 +172,23 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct fin
 bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event);
 
+/* The same where the event is filled, but for what its time adds to the print; and of the text of a
+ * time, which decides as well. */
+bool record_finish_event(struct event *event);
+bool record_find_time(struct decoder *decoder, struct text text, instant *at);
+
 /* Works out the fingerprint of what was found. */
 void record_print_all(struct decoder *decoder, struct attributes *attributes,
                       uint32_t member_count);
 
 /* Of the record that ends at end, or with the line where that is NULL: when it has a shape that
- * came before, with no escapes in names and no control characters, sets the attributes (all but the
- * version, which is right) and the decoder's members and holders, and returns its size without what
- * ends the line; else 0.  A newline comes, and DECODE_PADDING_BYTES behind it may be read. */
-size_t template_read(struct decoder *decoder, const char *record, const char *end,
-                     struct attributes *attributes, uint32_t *member_count);
+ * came before, with no escapes in names and no control characters, fills the decoder's event as
+ * record_finish_event wants it, with its members and holders, and returns its size without what
+ * ends the line; else 0.  The version is right.  A newline comes, and DECODE_PADDING_BYTES behind it
+ * may be read. */
+size_t template_read(struct decoder *decoder, const char *record, const char *end);
+/* Sets what is the same in all events. */
+void template_init(struct decoder *decoder);
 /* Keeps the shape of a record that json_fast has read in full; the same may be read behind it. */
 void template_learn(struct decoder *decoder, struct text record, uint32_t member_count);
 
@@ -264,6 +281,9 @@ enum number_fault scan_number(struct text text, struct text around, struct dec *
 enum time_fault scan_time(struct text text, instant *at);
 /* The same, sooner for a time in the same hour as the last one. */
 enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at);
+/* The size of the time that begins at first and ends at a quote, when it is in that hour and of a
+ * usual form; else 0.  25 bytes may be read. */
+size_t scan_time_ahead(const struct hour *hour, const char *first, instant *at);
 
 /* ---- sorting ------------------------------------------------------------------------------- */
 

@@ -435,21 +435,25 @@ enum number_fault scan_number(struct text text, struct text around, struct dec *
 
 /* ---- times --------------------------------------------------------------------------------- */
 
-/* Characters that must be as in a form, with 0 for any digit: the digits' values come out in
- * their places. */
-static inline uint64_t match_form(const char *at, const char *form, unsigned *is_bad)
+/* Eight characters that must be as in a form, in which a digit is the highest that may stand there:
+ * the digits' values come out in their places.  Else one of the bytes in bad gets its highest bit:
+ * what is added to a byte leaves that bit alone as long as the digit is no higher. */
+static inline uint64_t match_form(const char *at, const char *form, uint64_t *bad)
 {
-    uint64_t shape = bytes_load64(form);
-    uint64_t digits = bytes_load64(at) ^ shape;
-    /* 0xFF where the form has a zero, so a digit. */
-    uint64_t places = 0;
+    uint64_t shape = 0, highest = 0;
     for (int i = 0; i < 8; i++) {
-        places |= form[i] == '0' ? UINT64_C(0xFF) << 8 * i : 0;
+        const bool is_digit = form[i] >= '0' && form[i] <= '9';
+        shape |= (uint64_t)(is_digit ? '0' : form[i]) << 8 * i;
+        highest |= (uint64_t)(is_digit ? form[i] - '0' : 0) << 8 * i;
     }
-    uint64_t high = EACH_BYTE(0xF0);
-    *is_bad |=
-        ((digits & (~places | high)) | (((digits & places) + (places & EACH_BYTE(6))) & high)) != 0;
+    uint64_t digits = bytes_load64(at) ^ shape;
+    *bad |= digits | (digits + (EACH_BYTE(0x7F) - highest));
     return digits;
+}
+
+static inline bool is_any_bad(uint64_t bad)
+{
+    return (bad & EACH_BYTE(0x80)) != 0;
 }
 
 /* The number of the two digits at a place: each byte becomes ten times itself and the next. */
@@ -463,33 +467,20 @@ static inline int byte_of(uint64_t word, int index)
     return (int)(word >> 8 * index & 0xFF);
 }
 
-/* What is behind the hour. */
-struct in_hour {
-    int minute, second, milli;
-};
-
-/* Of a time of 20 or 24 characters. */
-static inline struct in_hour read_in_hour(struct text text, unsigned *is_bad)
+/* How far a time of 20 or 24 characters is in its hour. */
+static inline int64_t read_in_hour(struct text text, uint64_t *bad)
 {
-    struct in_hour in;
-    uint64_t minute;
+    uint64_t clock;
+    int milli = 0;
     if (text.size == 24) {
-        minute = pair_up(match_form(text.at + 12, "0:00:00.", is_bad));
-        uint64_t rest = match_form(text.at + 16, ":00.000Z", is_bad);
-        in.milli = byte_of(rest, 4) * 100 + byte_of(pair_up(rest), 5);
+        clock = pair_up(match_form(text.at + 12, "9:59:59.", bad));
+        uint64_t rest = match_form(text.at + 16, ":59.999Z", bad);
+        milli = byte_of(rest, 4) * 100 + byte_of(pair_up(rest), 5);
     } else {
-        minute = pair_up(match_form(text.at + 12, "0:00:00Z", is_bad));
-        in.milli = 0;
+        clock = pair_up(match_form(text.at + 12, "9:59:59Z", bad));
     }
-    in.minute = byte_of(minute, 2);
-    in.second = byte_of(minute, 5);
-    *is_bad |= (in.minute > 59) | (in.second > 59);
-    return in;
-}
-
-static inline instant add_in_hour(instant hour, struct in_hour in)
-{
-    return hour + (in.minute * 60 + in.second) * NS_PER_SECOND + (int64_t)in.milli * 1'000'000;
+    const int second = byte_of(clock, 2) * 60 + byte_of(clock, 5);
+    return (int64_t)(second * 1000 + milli) * 1'000'000;
 }
 
 /* 2026-10-01T00:00:00Z, or with three digits of fraction: what most producers write. */
@@ -498,21 +489,21 @@ static inline bool read_usual_time(struct text text, instant *at)
     if (text.size != 24 && text.size != 20) {
         return false;
     }
-    unsigned is_bad = 0;
-    uint64_t date = pair_up(match_form(text.at, "0000-00-", &is_bad));
-    uint64_t clock = pair_up(match_form(text.at + 6, "0-00T00:", &is_bad));
-    struct in_hour in = read_in_hour(text, &is_bad);
+    uint64_t bad = 0;
+    uint64_t date = pair_up(match_form(text.at, "9999-19-", &bad));
+    uint64_t clock = pair_up(match_form(text.at + 6, "9-39T29:", &bad));
+    const int64_t in_hour = read_in_hour(text, &bad);
     int year = byte_of(date, 0) * 100 + byte_of(date, 2);
     int month = byte_of(date, 5);
     int day = byte_of(clock, 2);
     int hour = byte_of(clock, 5);
     /* The corners of the calendar are left to time_parse. */
-    is_bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (hour > 23);
-    if (is_bad || (day > 28 && day > civil_days_in_month(year, month))) {
+    if (is_any_bad(bad) || year < 1970 || year > 2261 || month < 1 || month > 12 || day < 1 ||
+        hour > 23 || (day > 28 && day > civil_days_in_month(year, month))) {
         return false;
     }
     int64_t hours = civil_to_days(year, month, day) * 24 + hour;
-    *at = add_in_hour(hours * NS_PER_HOUR, in);
+    *at = hours * NS_PER_HOUR + in_hour;
     return true;
 }
 
@@ -530,22 +521,43 @@ static inline bool is_in_hour(const struct hour *hour, struct text text)
            hour->words[1] == bytes_load64(text.at + HOUR_SECOND_WORD);
 }
 
+/* Of a time in another hour, or of another form. */
+__attribute__((noinline)) static enum time_fault scan_time_far(struct hour *hour, struct text text,
+                                                               instant *at)
+{
+    if (!read_usual_time(text, at)) {
+        return time_parse(text, at);
+    }
+    hour->words[0] = bytes_load64(text.at);
+    hour->words[1] = bytes_load64(text.at + HOUR_SECOND_WORD);
+    hour->at = *at - *at % NS_PER_HOUR;
+    return TIME_OK;
+}
+
+/* Of a text of 20 or 24 characters; false when it is in another hour, or no time. */
+static inline bool read_near_time(const struct hour *hour, struct text text, instant *at)
+{
+    if (!is_in_hour(hour, text)) {
+        return false;
+    }
+    uint64_t bad = 0;
+    const int64_t in_hour = read_in_hour(text, &bad);
+    if (is_any_bad(bad)) {
+        return false;
+    }
+    *at = hour->at + in_hour;
+    return true;
+}
+
 enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at)
 {
-    const bool is_usual = text.size == 24 || text.size == 20;
-    if (is_usual && is_in_hour(hour, text)) {
-        unsigned is_bad = 0;
-        struct in_hour in = read_in_hour(text, &is_bad);
-        if (!is_bad) {
-            *at = add_in_hour(hour->at, in);
-            return TIME_OK;
-        }
-    }
-    if (is_usual && read_usual_time(text, at)) {
-        hour->words[0] = bytes_load64(text.at);
-        hour->words[1] = bytes_load64(text.at + HOUR_SECOND_WORD);
-        hour->at = *at - *at % NS_PER_HOUR;
-        return TIME_OK;
-    }
-    return time_parse(text, at);
+    return (text.size == 24 || text.size == 20) && read_near_time(hour, text, at)
+               ? TIME_OK
+               : scan_time_far(hour, text, at);
+}
+
+size_t scan_time_ahead(const struct hour *hour, const char *first, instant *at)
+{
+    const struct text text = {first, first[24] == '"' ? 24 : 20};
+    return first[text.size] == '"' && read_near_time(hour, text, at) ? text.size : 0;
 }

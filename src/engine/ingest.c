@@ -73,7 +73,8 @@ static void take_finding(void *context, const struct finding *finding)
 
 /* The run's number of a series: from the worker's cache of those met last, else from the shared
  * table, under its lock. */
-static uint32_t find_series(struct worker *worker, uint32_t meter, const struct measure *measure)
+__attribute__((noinline)) static uint32_t find_series(struct worker *worker, uint32_t meter,
+                                                      const struct measure *measure)
 {
     struct run *run = worker->run;
     uint64_t hash = series_hash(meter, measure->sku, measure->resource, measure->dimensions,
@@ -133,17 +134,33 @@ static enum exclusion excluded_of(const struct record *record)
 enum { NOWHERE = 0xFFFF };
 static_assert((int)SPOOL_PARTITIONS_MAX <= (int)NOWHERE);
 
-/* Sets account and slot of a record whose meter is done; returns the partition of its book.
- * NO_METER goes before NO_ACCOUNT before OUT_OF_PERIOD before what the meter found. */
-static uint32_t place_record(struct worker *worker, struct record *record, uint32_t account,
-                             uint32_t meter, enum grain grain, instant at)
+/* The slot of an hour: its start, or the period's in the first. */
+static inline uint32_t hour_slot(const struct run *run, instant at)
 {
-    const struct run *run = worker->run;
-    record->account = account;
-    enum exclusion found = excluded_of(record);
+    const uint64_t hour = (uint64_t)(at - run->first_hour) / (uint64_t)NS_PER_HOUR;
+    return hour == 0 ? 0 : (uint32_t)hour * 3600 - run->into_hour_s;
+}
+
+static inline bool has_steady_slot(const struct run *run, uint32_t account, instant at)
+{
+    return run->has_steady_slots && run->steady_payer[account] != NONE &&
+           period_has(run->period, at);
+}
+
+static inline uint32_t place_steady(const struct run *run, struct record *record, uint32_t account,
+                                    enum grain grain, instant at)
+{
+    record->slot_s = grain == GRAIN_MONTH ? 0 : hour_slot(run, at);
+    return book_partition(run, run->steady_payer[account]);
+}
+
+__attribute__((noinline)) static uint32_t place_other(const struct run *run, struct record *record,
+                                                      uint32_t account, uint32_t meter,
+                                                      enum grain grain, instant at)
+{
     uint32_t coded = meter == NONE ? 0xFFFFu : meter;
     if (account == NONE) {
-        if (found != EXCLUDE_NO_METER) {
+        if (excluded_of(record) != EXCLUDE_NO_METER) {
             record->series = coded;
             record->flags |= RECORD_EXCLUDED;
             exclude_record(record, EXCLUDE_NO_ACCOUNT);
@@ -155,18 +172,13 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
                             at)) {
         return NOWHERE;
     }
-    uint32_t payer = run->steady_payer[account];
-    if (payer != NONE && !run->has_cuts && run->catalog->slot_clock_count == 0 &&
-        !run->catalog->has_meter_clocks && period_has(run->period, at)) {
-        instant hour = at - at % NS_PER_HOUR;
-        bool is_first = grain == GRAIN_MONTH || hour < run->period.from;
-        record->slot_s = is_first ? 0 : (uint32_t)((hour - run->period.from) / NS_PER_SECOND);
-        return book_partition(run, payer);
+    if (has_steady_slot(run, account, at)) {
+        return place_steady(run, record, account, grain, at);
     }
-    payer = accounts_payer(run->accounts, account, at);
+    uint32_t payer = accounts_payer(run->accounts, account, at);
     struct period cut;
     if (!run_cut(run, payer, at, &cut)) {
-        if (found != EXCLUDE_NO_METER) {
+        if (excluded_of(record) != EXCLUDE_NO_METER) {
             record->series = coded;
             record->flags |= RECORD_EXCLUDED;
             exclude_record(record, EXCLUDE_OUT_OF_PERIOD);
@@ -190,7 +202,19 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
     return book_partition(run, payer);
 }
 
-static void emit_arrival(struct worker *worker, const struct arrival *arrival)
+/* Sets account and slot of a record whose meter is done; returns the partition of its book.
+ * NO_METER goes before NO_ACCOUNT before OUT_OF_PERIOD before what the meter found. */
+static inline uint32_t place_record(struct worker *worker, struct record *record, uint32_t account,
+                                    uint32_t meter, enum grain grain, instant at)
+{
+    const struct run *run = worker->run;
+    record->account = account;
+    return account != NONE && run->accounts->view_count == 0 && has_steady_slot(run, account, at)
+               ? place_steady(run, record, account, grain, at)
+               : place_other(run, record, account, meter, grain, at);
+}
+
+static inline void emit_arrival(struct worker *worker, const struct arrival *arrival)
 {
     uint32_t shift = worker->run->key_shift;
     uint32_t partition = shift == 64 ? 0 : (uint32_t)(arrival->key >> shift);
@@ -513,7 +537,7 @@ static void drain_ring(struct worker *worker)
 /* The mantissa of a value goes into the record when it fits 64 bits. */
 static bool fits(struct dec value)
 {
-    return value.mantissa <= INT64_MAX && value.mantissa >= INT64_MIN;
+    return value.mantissa == (int64_t)value.mantissa;
 }
 
 /* Puts a value that does not fit the record into the tail behind it, where nothing else is. */
@@ -1064,29 +1088,34 @@ static void set_unmetered(const struct event *event, struct pending *pending)
     *add_pending(pending, NONE, GRAIN_HOUR) = no_meter_record(event);
 }
 
-/* The record of an event of a plain meter; false when it is not one. */
-static inline bool measure_plain(struct worker *worker, const struct event *event,
-                                 struct pending *pending)
+/* The record of an event of a plain meter; false when it is not one. *plain has its meters. */
+static inline __attribute__((always_inline)) bool measure_plain(struct worker *worker,
+                                                                const struct event *event,
+                                                                struct plain_measure *plain,
+                                                                struct pending *pending)
 {
-    struct plain_measure plain;
-    enum plain_taken taken = meter_take_plain(worker->meter_scratch, event, &plain);
+    enum plain_taken taken =
+        meter_take_plain(worker->run->plan, worker->meter_scratch, event, plain);
     if (taken == PLAIN_LEFT) {
         set_unmetered(event, pending);
     }
     if (taken != PLAIN_MEASURED) {
         return taken == PLAIN_LEFT;
     }
-    if (*plain.number == NONE) {
-        struct measure measure = {.sku = plain.sku, .resource = TEXT("")};
-        *plain.number = find_series(worker, plain.meter, &measure);
+    if (*plain->number == NONE) {
+        struct measure measure = {.sku = plain->sku, .resource = TEXT("")};
+        *plain->number = find_series(worker, plain->meter, &measure);
     }
-    struct record *record = add_pending(pending, plain.meter, plain.grain);
+    pending->meters[0] = plain->meter;
+    pending->grains[0] = (uint8_t)plain->grain;
+    pending->count = pending->units = 1;
+    struct record *record = pending->records;
     *record = (struct record){.print = event->print,
-                              .mantissa = (int64_t)plain.value.mantissa,
-                              .series = *plain.number,
-                              .scale = (uint8_t)plain.value.scale,
+                              .mantissa = (int64_t)plain->value.mantissa,
+                              .series = *plain->number,
+                              .scale = (uint8_t)plain->value.scale,
                               .flags = RECORD_FIRST};
-    set_pending_value(pending, record, plain.value, event->at);
+    set_pending_value(pending, record, plain->value, event->at);
     return true;
 }
 
@@ -1132,7 +1161,6 @@ static void take_event(void *context, const struct event *event, size_t record_o
 {
     (void)record_bytes;
     struct worker *worker = context;
-    const struct run *run = worker->run;
     uint64_t position =
         (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
     worker->is_late = event->at < worker->late_max && comes_too_late(worker, event);
@@ -1154,11 +1182,10 @@ static void take_event(void *context, const struct event *event, size_t record_o
     pending->arrival = (struct arrival){
         .key = find_key(worker, event), .print = event->print, .position = position};
     pending->count = pending->units = 0;
-    uint32_t count;
-    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
-    if (!measure_plain(worker, event, pending) &&
-        !measure_simple(worker, event, meters, count, pending)) {
-        take_event_whole(worker, event, &pending->arrival, meters, count);
+    struct plain_measure plain;
+    if (!measure_plain(worker, event, &plain, pending) &&
+        !measure_simple(worker, event, plain.meters, plain.meter_count, pending)) {
+        take_event_whole(worker, event, &pending->arrival, plain.meters, plain.meter_count);
         return;
     }
     pending->at = event->at;
@@ -1429,6 +1456,11 @@ void run_find_payers(struct run *run)
         run->steady_payer[account] =
             is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;
     }
+    run->has_steady_slots =
+        !run->has_cuts && run->catalog->slot_clock_count == 0 && !run->catalog->has_meter_clocks;
+    const instant into_hour = run->period.from % NS_PER_HOUR;
+    run->first_hour = run->period.from - into_hour;
+    run->into_hour_s = (uint32_t)((into_hour + NS_PER_SECOND - 1) / NS_PER_SECOND);
 }
 
 enum status run_read(struct run *run)

@@ -389,6 +389,11 @@ struct run {
     /* By account: who pays for it through all that is billed, when no edge of the account or
      * catalog cuts a slot within; else NONE. */
     uint32_t *steady_payer;
+    /* No bill is cut and no clock divides slots: what such an account uses is in the slot of its
+     * hour, or of all of the period. */
+    bool has_steady_slots;
+    instant first_hour;   /* that the period begins in */
+    uint32_t into_hour_s; /* how far, begun seconds too */
     struct account_finder finder;
     struct arena table_arena;          /* of the two */
     bool *buyer_uses;                  /* of each of accounts->unknown_buyers: it has usage */

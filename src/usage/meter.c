@@ -144,7 +144,6 @@ struct meter_scratch {
     const struct needs *needs; /* of each meter */
     struct known_type *types;
     struct known_sku *skus;
-    struct known_type *found; /* by meter_find, of its event; NULL: it is not known */
     int type_bits, sku_bits;  /* of a hash, that say where it stands */
 };
 
@@ -324,8 +323,20 @@ static inline struct known_sku *find_sku(struct meter_scratch *scratch, uint32_t
     return learn_sku(scratch, meter, print, name);
 }
 
-const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
-                           const struct event *event, uint32_t *count)
+/* The same of a type that did not come before; NULL where it is not kept. */
+__attribute__((noinline)) static struct known_type *
+find_new_type(const struct meter_plan *plan, struct meter_scratch *scratch,
+              const struct event *event, const uint32_t **meters, uint32_t *count)
+{
+    *meters = meter_plan_find(plan, event->type, count);
+    bool is_learned = event->type_print != 0 && *count > 0;
+    return is_learned ? learn_type(scratch, event, *meters, *count) : NULL;
+}
+
+/* The type of an event, and the meters that take it. */
+static inline struct known_type *find_type(const struct meter_plan *plan,
+                                           struct meter_scratch *scratch, const struct event *event,
+                                           const uint32_t **meters, uint32_t *count)
 {
     const uint64_t print = event->type_print;
     const struct text type = event->type;
@@ -333,14 +344,19 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
     for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
         if (known->print == print &&
             text_equal(known_text(known->bytes, TYPE_BYTES, known->size), type)) {
-            scratch->found = known;
+            *meters = known->meters;
             *count = known->count;
-            return known->meters;
+            return known;
         }
     }
-    const uint32_t *meters = meter_plan_find(plan, type, count);
-    bool is_learned = print != 0 && *count > 0;
-    scratch->found = is_learned ? learn_type(scratch, event, meters, *count) : NULL;
+    return find_new_type(plan, scratch, event, meters, count);
+}
+
+const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
+                           const struct event *event, uint32_t *count)
+{
+    const uint32_t *meters;
+    (void)find_type(plan, scratch, event, &meters, count);
     return meters;
 }
 
@@ -625,16 +641,16 @@ __attribute__((noinline)) static enum plain_taken take_expressions(struct meter_
     return fault == EXCLUDE_NONE ? PLAIN_MEASURED : PLAIN_NOT;
 }
 
-enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct event *event,
-                                  struct plain_measure *out)
+enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
+                                  const struct event *event, struct plain_measure *out)
 {
-    struct known_type *known = scratch->found;
+    struct known_type *known = find_type(plan, scratch, event, &out->meters, &out->meter_count);
     if (!known || !known->is_plain) {
         return PLAIN_NOT;
     }
-    struct dec value = {1, 0};
+    struct dec *value = &out->value; /* set in place: a copy waits for what it is of */
     if (known->has_expr) {
-        enum plain_taken taken = take_expressions(scratch, known, event, &value);
+        enum plain_taken taken = take_expressions(scratch, known, event, value);
         if (taken != PLAIN_MEASURED) {
             return taken;
         }
@@ -645,18 +661,19 @@ enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct ev
             return PLAIN_NOT;
         }
         if (member->kind == MEMBER_NUMBER) {
-            value = member->number;
+            *value = member->number;
         } else if (member->kind != MEMBER_TEXT || !known->is_from_text ||
-                   dec_parse(member->text, &value) != NUMBER_OK) {
+                   dec_parse(member->text, value) != NUMBER_OK) {
             return PLAIN_NOT;
         }
+    } else if (!known->has_expr) {
+        *value = dec_from_int(1);
     }
-    if (value.mantissa < 0 && !known->may_be_negative) {
+    if (value->mantissa < 0 && !known->may_be_negative) {
         return PLAIN_NOT;
     }
     out->meter = known->meter;
     out->grain = known->grain;
-    out->value = value;
     if (known->sku != NONE) {
         out->sku = known->sku;
         out->number = &known->number;

@@ -95,6 +95,8 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
 /* What most events come to: one meter takes it, which has no key, dimension or resource and a
  * constant SKU or one that is a plain member, and nothing is wrong with what it reads. */
 struct plain_measure {
+    const uint32_t *meters; /* of the event, whatever it comes to: as meter_find says */
+    uint32_t meter_count;
     uint32_t meter, sku;
     enum grain grain; /* of the meter */
     struct dec value;
@@ -105,9 +107,9 @@ enum plain_taken {
     PLAIN_LEFT, /* the filter says no; nothing is set */
     PLAIN_MEASURED
 };
-/* The same as meter_apply, sooner, of the event that meter_find was asked for last. */
-enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct event *event,
-                                  struct plain_measure *out);
+/* The same as meter_apply, sooner. */
+enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
+                                  const struct event *event, struct plain_measure *out);
 
 /* ---- series: what a row is about, but for account and time ----------------------------------- */
 

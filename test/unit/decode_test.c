@@ -419,6 +419,45 @@ static void test_scan(void **)
     }
 }
 
+/* The same as the parser of all times says, near the time before or not. */
+static void check_time(const char *bytes, size_t size, struct hour *hour)
+{
+    const struct text text = {bytes, size};
+    instant expected = -1, found = -1, near = -1;
+    enum time_fault fault = time_parse(text, &expected);
+    bool is_equal = scan_time(text, &found) == fault && found == expected &&
+                    scan_time_near(hour, text, &near) == fault && near == expected;
+    if (!is_equal) {
+        fail_msg("%.*s is another time", TEXT_ARG(text));
+    }
+}
+
+/* Usual times, with each byte at each place, and two that are changed at once. */
+static void test_times(void **)
+{
+    static const char *const TIMES[] = {"2026-10-01T07:59:09.123Z", "2026-10-01T07:59:09Z",
+                                        "2028-02-29T23:00:50.990Z", "1970-01-01T00:00:00Z"};
+    for (size_t t = 0; t < sizeof TIMES / sizeof *TIMES; t++) {
+        const size_t size = strlen(TIMES[t]);
+        struct hour hour = {{0, 0}, 0};
+        char bytes[32 + 1];
+        (void)snprintf(bytes, sizeof bytes, "%s", TIMES[t]);
+        for (size_t i = 0; i < size; i++) {
+            for (int c = 0; c <= UINT8_MAX; c++) {
+                bytes[i] = (char)c;
+                check_time(bytes, size, &hour);
+                for (size_t k = 0; k < i; k++) {
+                    bytes[k] = "0123456789:Z\xFF"[(c + (int)k) % 13];
+                    check_time(bytes, size, &hour);
+                    bytes[k] = TIMES[t][k];
+                }
+                bytes[i] = TIMES[t][i];
+                check_time(bytes, size, &hour);
+            }
+        }
+    }
+}
+
 /* ---- promises ------------------------------------------------------------------------------ */
 
 static uint64_t print_of(const char *line)
@@ -1066,7 +1105,7 @@ int main(void)
         cmocka_unit_test(test_many_names),     cmocka_unit_test(test_byte_order_mark),
         cmocka_unit_test(test_changed_record), cmocka_unit_test(test_memory),
         cmocka_unit_test(test_manual),         cmocka_unit_test(test_mutations),
-        cmocka_unit_test(test_changed_rows),
+        cmocka_unit_test(test_changed_rows),   cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
