@@ -1349,9 +1349,9 @@ class Bill(ChargeSteps, CoverSteps):
         """What a part is a part of: its turn; with `stub: back`, for a first part, one turn counted back from its end."""
         if fee.step.body.get("stub", "turn") != "back" or first == turn[0]:
             return self.setup.whole_turn(fee.step, self.payer, turn)
+        clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])  # not where the whole one begins
         turn = self.setup.whole_turn(fee.step, self.payer, turn)
         day, rest = times.civil(turn[1], self.setup.zone)
-        clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])
         if fee.step.clock != "period":
             every = self.setup.catalog.get("clocks", {}).get(fee.step.clock, {}).get("every", fee.step.clock).split()
             every = {"contract_year": "year"}.get(every[-1], every[-1]).rstrip("s"), int(every[0]) if len(every) > 1 else 1
