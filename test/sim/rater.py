@@ -1278,14 +1278,16 @@ class Bill(ChargeSteps, CoverSteps):
                     before = lines[key]
                     lines[key] += measure
                 after = before + measure
-                out = quantize(after, digits, mode) - quantize(before, digits, mode)
-                if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
-                    out = Fraction(1, 10 ** digits)
-                change = out - measure
+                change = self.rounded(after, body, digits, mode) - self.rounded(before, body, digits, mode) - measure
                 if step.term or flow.kind == "covered" or str(body.get("show", False)).lower() == "true":
                     flow.adjust(step.name, "rounding", change)
                 else:
                     flow.amount += change
+
+    @staticmethod
+    def rounded(x, body, digits, mode):
+        unit = Fraction(1, 10 ** digits)
+        return unit if body.get("small") == "up" and 0 < x < unit else quantize(x, digits, mode)
 
     def line_key(self, row, flow, step):
         contract = self.contract(row)

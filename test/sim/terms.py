@@ -627,8 +627,8 @@ class ChargeSteps:
         if self.setup.payer(account, at) != self.payer or (
                 step.scope == "contract" and self.setup.contract(account, at) is not self.contract(row)):
             return False
-        if self.level:
-            return self.holds(self.level, account, at)
+        if step.term:  # asked by wallets of bills before, too, which run no terms now
+            return self.holds(step.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
                        s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at)

@@ -278,7 +278,7 @@ class World:
     # ---- catalog ----
 
     def make_catalog(self, rng):
-        catalog, self.extra = self.catalog, self.rng("order")
+        catalog, self.extra, self.small = self.catalog, self.rng("order"), self.rng("small")
         count = rng.randrange(1, 3 + self.size)
         self.skus = ["s%d" % i for i in range(count)]
         catalog["products"] = {}
@@ -715,10 +715,17 @@ class World:
         if rng.random() < 0.5:
             body["show"] = True
             self.has("round.show")
+        self.lifts(body)
         self.sorts("round", body)
         if "at" not in body:
             body.pop("order", None)  # each charge is rounded alone
         return {"round": body}
+
+    def lifts(self, body):
+        """Whether a rounding lifts small amounts; from a stream of its own."""
+        if self.small.random() < 0.3:
+            body["small"] = "up"
+            self.has("round.small")
 
     def steps(self, rng, sku, simple=False):
         meter = self.meters.get("m_%s" % sku, {}) if isinstance(sku, str) else {}

@@ -248,6 +248,7 @@ class Maker:
             body["at"] = "line"
         if self.rng.random() < 0.6:
             body["show"] = True
+        self.world.lifts(body)
         return body
 
     def commit(self):
