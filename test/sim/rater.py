@@ -1314,7 +1314,7 @@ class Bill(ChargeSteps, CoverSteps):
             if self.setup.payer(account, start) == self.payer:
                 for fee in self.setup.fees(account, start):
                     if fee.holder == account:
-                        asks = contract is not None and "contract." in str(fee.step.body)
+                        asks = contract is not None and ("contract." in str(fee.step.body) or fee.step.by_contract(self.setup))
                         key = fee, contract["id"] if asks else None
                         now[key] = open_parts.pop(key, start)
             for (fee, _), since in open_parts.items():
@@ -1343,7 +1343,7 @@ class Bill(ChargeSteps, CoverSteps):
             when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
                 self.fee(fee, account, *self.along(fee.step, first, last, self.measured(fee, first, turn), last == turn[1]), when, (first, last))
-            elif due and not self.same(account, fee, *others):
+            elif due and not self.same(account, fee, *others, self.setup.contract(account, first)):
                 self.fee(fee, account, Fraction(1), ZERO, when, (first, last))
             at = turn[1]
 
@@ -1368,11 +1368,12 @@ class Bill(ChargeSteps, CoverSteps):
             return self.part(step, [(first, last)], turn, last if is_end else None), ZERO
         return tuple(self.part(step, [(turn[0], at)], turn, None) for at in (last, first))
 
-    def same(self, account, fee, start, end):
-        """Whether in that time another fee stands for one that is charged once."""
+    def same(self, account, fee, start, end, contract=None):
+        """Whether in that time another fee stands for one that is charged once; in a contract's turn, under that contract."""
         body = fee.step.body
+        is_of_turn = body.get("when") != "once" and fee.step.by_contract(self.setup)
         for a, b in self.setup.stretches(account):
-            if max(a, start) >= min(b, end):
+            if max(a, start) >= min(b, end) or (is_of_turn and self.setup.contract(account, a) is not contract):
                 continue
             for other in self.setup.fees(account, a):
                 its = other.step.body

@@ -278,7 +278,7 @@ class World:
     # ---- catalog ----
 
     def make_catalog(self, rng):
-        catalog, self.extra, self.small = self.catalog, self.rng("order"), self.rng("small")
+        catalog, self.extra, self.small, self.stubs = self.catalog, self.rng("order"), self.rng("small"), self.rng("stubs")
         count = rng.randrange(1, 3 + self.size)
         self.skus = ["s%d" % i for i in range(count)]
         catalog["products"] = {}
@@ -889,7 +889,22 @@ class World:
             if rng.random() < 0.4:
                 body["clock"] = rng.choice(["month", "day", "week", "year", "quarter"])
                 self.has("fixed.clock")
+        self.measures(body)
         return {"fixed": body}
+
+    def measures(self, body):
+        """Clocks of all kinds, and against what a first part is measured on them; from a stream of its own."""
+        rng = self.stubs
+        if body.get("when") == "once":
+            return
+        if rng.random() < 0.4:
+            body["clock"] = rng.choice(["month", "quarter", "year", "period", "ten_days", "own_month", "since_contract",
+                                        "since_contract", "contract_year", "tokyo_day"])
+            self.has("fixed.clock." + body["clock"])
+        if rng.random() < 0.5:
+            body.setdefault("prorate", rng.choice(["second", "day", "day_inclusive", "30_day"]))
+            body["stub"] = rng.choice(["back", "back", "turn"])
+            self.has("fixed.stub." + body["stub"])
 
     def fixed_prices(self, rng):
         if rng.random() < 0.3:
