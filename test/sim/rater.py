@@ -422,7 +422,7 @@ class Bill(ChargeSteps, CoverSteps):
         if head == "price":
             return row.price.name
         if head == "customer":
-            return self.of_record(row.account, rest)
+            return self.of_customer(row, step, rest)
         if head in ("sku", "account", "resource"):
             return getattr(row, head)
         if head == "product":
@@ -446,12 +446,20 @@ class Bill(ChargeSteps, CoverSteps):
                     and self.turn(r, step) == turn for flow in r.flows
                     if name in (r.sku, flow.step, self.setup.product.get(r.sku))), ZERO)
 
-    def of_record(self, account, path):
-        """A member of the record of an account; an empty text when it has none."""
-        value = self.setup.records.get(account, {})
-        for key in path.split("."):
-            value = value.get(key, "") if isinstance(value, dict) else ""
-        return num(value) if isinstance(value, Raw) else value
+    def of_customer(self, row, step, name):
+        """What the account of a row says when its step looks it up."""
+        at, when = row.time, step.body.get("settings_at", "row")
+        if when == "invoice":
+            at = self.cut[1]
+        elif when != "row":
+            turn = self.turn(row, step)
+            if turn[0] != turn[1] and turn[1] < times.MAX:  # else it is the row's own, or has no end
+                at = turn[0] if when == "turn_start" else turn[1] - 1
+        known = self.setup.customer(row.account, self.payer, at)
+        if name not in known:
+            raise expressions.Failure("EXPRESSION")
+        value = known[name]
+        return num(value) if isinstance(value, (Raw, int)) and not isinstance(value, bool) else value
 
     def used(self, sku, row, step):
         """What of a SKU was used in the scope and turn of a step, converted."""
@@ -1325,6 +1333,12 @@ class Bill(ChargeSteps, CoverSteps):
 
     def fix(self, account, fee, start, end):
         body = fee.step.body
+        for item in body.get("installments", []):
+            at = self.setup.date(item["date"], None)
+            if start <= at < end and self.cut[0] <= at < self.cut[1]:
+                self.fee(fee, account, Fraction(1), ZERO, at, (at, end), item["amount"])
+        if "installments" in body:
+            return
         if body.get("when") == "once":
             before = times.MIN
             if fee.kind == "contract":
@@ -1382,6 +1396,8 @@ class Bill(ChargeSteps, CoverSteps):
                     continue
                 if other.step.scope == "organization" and other.holder != account:
                     continue
+                if "installments" in its:
+                    continue
                 if body.get("when") == "once":
                     if fee.kind != "contract" or (other.kind == "contract" and
                                                   other.contract is fee.contract):
@@ -1390,7 +1406,7 @@ class Bill(ChargeSteps, CoverSteps):
                     return True
         return False
 
-    def fee(self, fee, account, factor, before, at, span):
+    def fee(self, fee, account, factor, before, at, span, amount=None):
         price, step = fee.price, fee.step
         contract = fee.contract or self.setup.contract(account, at)
         sku = price.skus[0] if price.skus else ""
@@ -1398,7 +1414,7 @@ class Bill(ChargeSteps, CoverSteps):
         flow.kind, flow.factor = "fee", factor - before
         row = FixedRow(account, sku, at, price, flow, contract, span)
         flow.quantity = self.number(step.body.get("quantity", 1), row, step)
-        whole = self.number(step.body["amount"], row, step) * flow.quantity
+        whole = self.number(step.body["amount"] if amount is None else amount, row, step) * flow.quantity
         flow.amount = quantize(whole * factor) - quantize(whole * before)
         self.priced.append(row)  # one of nothing, too: terms see it
 

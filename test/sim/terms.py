@@ -714,8 +714,8 @@ class ChargeSteps:
             entries = sorted(entries, key=lambda e: e[0].time)
         for row, step in entries:
             kinds = step.body.get("kinds")
-            if any(flow.amount is None or kinds is None or flow.kind in kinds or
-                   ("tax" in kinds and any(a.kind == "tax" for a in flow.adjustments)) for flow in row.flows):
+            if any(self.takes(flow, step) and (flow.amount is None or kinds is None or flow.kind in kinds or (
+                    "tax" in kinds and any(a.kind == "tax" for a in flow.adjustments))) for flow in row.flows):
                 by_wallet[self.wallet_key(row, step)].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
             buyers[key] = row, step = row, self.sold_step

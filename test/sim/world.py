@@ -17,7 +17,7 @@ PERIODS = ["2026-10"] * 9 + ["2026-03", "2026-02", "2026-W40", "2026-10-05", "20
 
 # Where farthing and the rater are known to differ (README.md): worlds avoid these unless --open names them.
 OPEN = set()
-LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments, wallets
+LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments, wallets, words
 REGIONS, SIZES = ["eu", "us", "ap"], ["s", "l"]
 
 
@@ -125,6 +125,7 @@ import world_cover  # behind what they take from here
 import world_currency
 import world_terms
 import world_wallets
+import world_words
 
 
 class World:
@@ -152,6 +153,8 @@ class World:
             world_cover.add(self)
         if "wallets" not in LEFT:
             world_wallets.add(self)
+        if "words" not in LEFT:
+            world_words.add(self)
         self.make_parameters(self.rng("parameters"))
         self.fit_events(self.catalog)
         rng = self.rng("profile")
