@@ -621,9 +621,9 @@ class ChargeSteps:
         if step.scope in ("account", "resource"):
             whose = [self.scope_account(self.flow_of(row), step)]
         return min((max(start, came) for one in whose for start, stop in self.setup.stretches(one)
-                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came), grant)), default=None)
+                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came), grant, came)), default=None)
 
-    def has_wallet(self, row, step, account, at, grant):
+    def has_wallet(self, row, step, account, at, grant, came):
         if self.setup.payer(account, at) != self.payer or (
                 step.scope == "contract" and self.setup.contract(account, at) is not self.contract(row)):
             return False
@@ -631,13 +631,14 @@ class ChargeSteps:
             return self.holds(step.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
-                       s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at)
+                       s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at, came)
                        for s in price.steps))
 
-    def gives(self, step, name, account, at):
+    def gives(self, step, name, account, at, came):
+        """Whether a version has what has come, and not one of its name that begins later."""
         from credits import Grant
         grants = [Grant(record, self.setup.zone, i, account) for i, record in enumerate(step.body.get("grants", []))]
-        return any(g.id == name and not g.is_anothers and g.start <= at < g.end for g in grants)
+        return any(g.id == name and not g.is_anothers and g.start <= came and at < g.end for g in grants)
 
     def versions(self, price, step):
         """[(start, body)] of a step's versions that have its wallets."""
