@@ -199,7 +199,7 @@ class Setup:
         self.zone = catalog.get("billing", {}).get("zone")
         self.records = {record["id"]: record for record in accounts}
         self.accounts, self.bare = set(self.records), set()  # bare: they pay for others, and have no usage of their own
-        self.known_paid = {}
+        self.known_paid, self.wallets = {}, {}  # wallets: of accounts that take them along, by step
         self.members = defaultdict(list)  # account: [(from, to, organization)]
         for m in memberships:
             self.accounts |= {m["account"], m["organization"]}

@@ -626,13 +626,10 @@ def rate_world(world):
     setup = Setup(world.catalog, world.accounts, world.all_memberships(), world.overrides,
                   world.period_text)
     rated = usage_room.Usage(setup, world.lines)
-    payers = set(setup.accounts)
-    bills = []
-    for payer in sorted(payers):
-        previous = None
-        for cut in setup.cuts(payer):
-            previous = Bill(setup, payer, cut, rated.rows.get((payer, cut), []), previous)
-            bills.append(previous)
+    bills, last = [], {}
+    for cut, payer in sorted((cut, payer) for payer in set(setup.accounts) for cut in setup.cuts(payer)):
+        last[payer] = Bill(setup, payer, cut, rated.rows.get((payer, cut), []), last.get(payer))
+        bills.append(last[payer])
     return setup, rated, bills
 
 

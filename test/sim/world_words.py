@@ -1,5 +1,6 @@
 """Words that came later: installments, each from a stream of its own, so that a world without one stays as it was."""
 import times
+import world_terms
 from world import Raw
 
 
@@ -7,6 +8,7 @@ def add(world):
     installments(world, world.rng("installments"))
     rounding(world, world.rng("rounding"))
     customers(world, world.rng("customers"))
+    wallets(world, world.rng("wallets go along"))
 
 
 def fixed_steps(catalog):
@@ -114,3 +116,29 @@ def values(world, rng, name):
         spans.pop(rng.randrange(len(spans)))
     return [{"setting": "tax." + name, "value": rng.choice(choices), **({"from": world.date(start)} if start else {}),
              **({"to": world.date(end)} if end else {})} for start, end in spans]
+
+
+def wallets(world, rng):
+    """Wallets that accounts take along from turn to turn, where turns of all payers begin together."""
+    catalog = world.catalog
+    if world.billing_kind not in ("none", "zone", "week", "quarter") or "'billing'" in str(catalog.get("contracts", [])) or (
+            "currencies" in catalog or rng.random() < 0.6):  # what is left would be of another currency
+        return
+    if rng.random() < 0.6:
+        made = world_terms.Maker(world, rng, []).credit()
+        made.update(name="along", scope="account")
+        if rng.random() < 0.5:
+            made["share"] = rng.choice(["own_first", "all"])
+        owner = rng.choice([catalog, catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])])
+        owner.setdefault("terms", []).insert(0, {"credit": made})
+    bodies = [body for steps in step_lists(catalog) for step in steps for kind, body in step.items() if kind == "credit"]
+    bodies = [body for body in bodies if body.get("scope", "account") == "account"]
+    for body in bodies:
+        body.pop("top_up", None)
+        for grant in body["grants"]:
+            grant.pop("cost", None)
+        body["settings_at"] = "turn_start"
+        body["overage"] = "bill"  # whatever a profile says
+        world.has("wallets.along")
+        if world.several:
+            world.has("wallets.along.turns")
