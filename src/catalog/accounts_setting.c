@@ -194,6 +194,39 @@ bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_
     return found;
 }
 
+/* What is said of one account; *is_there: something is. */
+static struct expr_value said_of(const struct accounts *accounts, const struct catalog *catalog,
+                                 uint32_t account, uint32_t name, instant at, bool *is_there)
+{
+    struct expr_value value = {.type = EXPR_MISSING};
+    account = accounts_own(accounts, account);
+    if (accounts_setting(accounts, account, name, at, &value, is_there)) {
+        return value;
+    }
+    uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);
+    for (; found != MAP_NONE && found != NONE; found = catalog->customers[found].next) {
+        const struct customer *customer = &catalog->customers[found];
+        if (customer->from > at || at >= customer->to) {
+            continue;
+        }
+        *is_there = true;
+        for (uint32_t i = 0; i < customer->value_count; i++) {
+            if (customer->values[i].name == name) {
+                return customer->values[i].value;
+            }
+        }
+    }
+    return value;
+}
+
+struct expr_value accounts_customer(const struct accounts *accounts, const struct catalog *catalog,
+                                    uint32_t account, uint32_t payer, uint32_t name, instant at)
+{
+    bool is_there;
+    struct expr_value value = said_of(accounts, catalog, account, name, at, &is_there);
+    return is_there ? value : said_of(accounts, catalog, payer, name, at, &is_there);
+}
+
 /* What records and the catalog say of an account; false: nothing. */
 static bool find_sharing(const struct accounts *accounts, const struct catalog *catalog,
                          uint32_t account, instant at, enum sharing_mode *mode, struct text *group)

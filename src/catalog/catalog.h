@@ -928,7 +928,7 @@ struct slot_clock {
     const struct calendar *calendar;  /* instead of a clock; NULL */
     const struct rate_table *table;   /* one with dates; NULL */
     const struct step_credit *credit; /* one whose grants pay what is of their time; NULL */
-    bool of_customer;                 /* the records of what is asked of the customer */
+    const bool *of_customer;          /* of each of its names, whether it is asked; NULL */
     bool any_key;                     /* its keys are known to nobody before the row is priced */
     bool of_exchange;                 /* the table has rates of exchange */
     bool is_resold; /* and what is charged is another contract's source, in whatever currency */

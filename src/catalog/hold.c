@@ -322,23 +322,67 @@ static void narrow_to_grants(const struct step_credit *credit, instant at, struc
     }
 }
 
-/* To the time in which all records that may say something of the account, or of its payer where it
- * has none, say the same. */
-static void narrow_to_customer(const struct accounts *accounts, const struct catalog *catalog,
-                               uint32_t account, instant at, struct period *slot)
+/* A row, and what is asked of its customer. */
+struct asked {
+    const struct accounts *accounts;
+    const struct catalog *catalog;
+    uint32_t account, payer;
+    const bool *names; /* of each, whether it is asked */
+    instant at;
+    struct period *slot;
+};
+
+static bool says_another(const struct asked *asked, instant edge)
 {
-    account = accounts_own(accounts, account);
-    for (uint32_t i = accounts_first_setting(accounts, account);
-         i < accounts->setting_count && accounts->settings[i].account == account; i++) {
-        if (accounts->settings[i].name < SETTING_SHARING) {
-            narrow_to_edge(accounts->settings[i].from, at, slot);
-            narrow_to_edge(accounts->settings[i].to, at, slot);
+    for (uint32_t name = 0; name < asked->catalog->customer_name_count; name++) {
+        if (!asked->names[name]) {
+            continue;
+        }
+        struct expr_value before =
+            accounts_customer(asked->accounts, asked->catalog, asked->account, asked->payer, name,
+                              edge - 1);
+        struct expr_value after = accounts_customer(asked->accounts, asked->catalog, asked->account,
+                                                    asked->payer, name, edge);
+        bool is_same = before.type == after.type &&
+                       (before.type == EXPR_MISSING || expr_value_equal(&before, &after));
+        if (!is_same) {
+            return true;
         }
     }
-    uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);
-    for (; found != MAP_NONE && found != NONE; found = catalog->customers[found].next) {
-        narrow_to_edge(catalog->customers[found].from, at, slot);
-        narrow_to_edge(catalog->customers[found].to, at, slot);
+    return false;
+}
+
+static void try_customer_edge(const struct asked *asked, instant edge)
+{
+    struct period narrow = *asked->slot;
+    narrow_to_edge(edge, asked->at, &narrow);
+    bool is_nearer = narrow.from > asked->slot->from || narrow.to < asked->slot->to;
+    if (is_nearer && says_another(asked, edge)) {
+        *asked->slot = narrow;
+    }
+}
+
+/* To the time in which what is asked of the customer is the same: said of the account, or of its
+ * payer.  Where records begin or end and nothing that is asked changes, no row is cut. */
+static void narrow_to_customer(const struct asked *asked)
+{
+    const struct accounts *accounts = asked->accounts;
+    const uint32_t whose[] = {accounts_own(accounts, asked->account),
+                              accounts_own(accounts, asked->payer)};
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = accounts_first_setting(accounts, whose[k]);
+             i < accounts->setting_count && accounts->settings[i].account == whose[k]; i++) {
+            if (accounts->settings[i].name < SETTING_SHARING) {
+                try_customer_edge(asked, accounts->settings[i].from);
+                try_customer_edge(asked, accounts->settings[i].to);
+            }
+        }
+        const struct catalog *catalog = asked->catalog;
+        uint32_t found = map_find(&catalog->customer_by_id, accounts->items[whose[k]].id);
+        for (; found != MAP_NONE && found != NONE; found = catalog->customers[found].next) {
+            try_customer_edge(asked, catalog->customers[found].from);
+            try_customer_edge(asked, catalog->customers[found].to);
+        }
     }
 }
 
@@ -371,8 +415,10 @@ static void narrow_to_turn(const struct accounts *accounts, const struct catalog
         narrow_to_grants(item->credit, at, slot);
     } else if (item->of_customer) {
         const uint32_t payer = accounts_payer(accounts, kind->account, at);
-        narrow_to_customer(accounts, catalog, kind->account, at, slot);
-        narrow_to_customer(accounts, catalog, payer, at, slot);
+        bool is_view = accounts_view(accounts, payer) != NONE; /* what it sells its payer buys */
+        struct asked asked = {accounts, catalog, is_view ? payer : kind->account, payer,
+                              item->of_customer, at, slot};
+        narrow_to_customer(&asked);
     } else if (item->of_account) {
         bool is_own = item->scope == SCOPE_RESOURCE || item->scope == SCOPE_ACCOUNT;
         bool is_buyer = item->scope == SCOPE_CONTRACT && contract;

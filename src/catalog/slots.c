@@ -154,10 +154,10 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
     return catalog->slot_clock_count++;
 }
 
-/* The calendars and tables that a price's expressions ask, and whether they ask of the customer. */
+/* The calendars and tables that a price's expressions ask, and what they ask of the customer. */
 struct call_use {
-    bool *calendars, *tables; /* of each */
-    bool any, customer;
+    bool *calendars, *tables, *customer; /* of each; of each of its names */
+    bool any, any_customer;
 };
 
 static void note_customer(void *context, const struct expr *expr)
@@ -166,7 +166,9 @@ static void note_customer(void *context, const struct expr *expr)
     size_t count = 0;
     const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
     for (size_t i = 0; i < count; i++) {
-        use->customer = use->customer || (slots[i] >= NAME_CUSTOMER && slots[i] < NAME_SAVINGS);
+        if (slots[i] >= NAME_CUSTOMER && slots[i] < NAME_SAVINGS) {
+            use->customer[slots[i] - NAME_CUSTOMER] = use->any_customer = true;
+        }
     }
 }
 
@@ -215,17 +217,20 @@ static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table
     return catalog->slot_clock_count++;
 }
 
-/* What is asked of the customer, in catalog->slot_clocks; NONE when nothing is, as a row comes.
- * When it changes is known with the accounts. */
-static uint32_t find_slot_customer(struct catalog *catalog, struct slot_clock *items)
+/* What is asked of the customer, as a row comes, in catalog->slot_clocks.  When it changes is known
+ * with the accounts. */
+static uint32_t find_slot_customer(struct catalog *catalog, const bool *names,
+                                   struct slot_clock *items)
 {
     uint32_t at = 0;
-    while (at < catalog->slot_clock_count && !items[at].of_customer) {
+    while (at < catalog->slot_clock_count &&
+           !(items[at].of_customer &&
+             memcmp(items[at].of_customer, names, catalog->customer_name_count) == 0)) {
         at++;
     }
     if (at == catalog->slot_clock_count) {
         items[catalog->slot_clock_count++] =
-            (struct slot_clock){.hour_aligned = true, .of_customer = true};
+            (struct slot_clock){.hour_aligned = true, .of_customer = names};
     }
     return at;
 }
@@ -309,6 +314,8 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
     struct call_use use = {.any = false};
     use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
     use.tables = use.calendars + catalog->calendar_count;
+    use.customer =
+        arena_calloc(loader->arena, catalog->customer_name_count + 1, sizeof *use.customer);
     uint32_t *clocks = NULL;
     for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
         const struct step *step = &price->steps[i];
@@ -327,7 +334,7 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
         }
         step_visit_rows(step, note_calls, &use);
         if (step->settings_at == SETTINGS_AT_ROW) {
-            step_visit_rows(step, note_customer, &use);
+            step_visit_alone(step, note_customer, &use);
         }
         uint32_t found[] = {step->kind == STEP_CREDIT ? find_slot_credit(catalog, step, items)
                                                       : find_slot_clock(catalog, step, NULL, items),
@@ -348,9 +355,9 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
             clocks[price->clock_count++] = found;
         }
     }
-    if (use.customer) {
+    if (use.any_customer) {
         clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-        clocks[price->clock_count++] = find_slot_customer(catalog, items);
+        clocks[price->clock_count++] = find_slot_customer(catalog, use.customer, items);
     }
     bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
     uint32_t rates =
@@ -367,10 +374,11 @@ static void collect_slot_clocks(struct loader *loader)
     struct catalog *catalog = loader->catalog;
     uint32_t most = catalog->calendar_count + catalog->table_count + catalog->tally_count +
                     terms_count(catalog);
+    most += catalog->price_count + catalog->plan_count + catalog->contract_count; /* of customers */
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
-    struct slot_clock *items = arena_calloc(loader->arena, most + 3, sizeof *items);
+    struct slot_clock *items = arena_calloc(loader->arena, most + 4, sizeof *items);
     /* What is written to is of this loader. */
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p];

@@ -14,6 +14,9 @@
  * whole: by what is in force first in it (in advance) or last (in arrears), whatever versions,
  * plans, contracts or payers have followed one another.  `once` is once for the account: when the
  * first price of its name or SKU comes into force; a contract's own is once for the contract.
+ *
+ * A clock that is anchored at the contract counts the turns of each contract apart: a part is of
+ * one, and only what is in force under that one is in its turn.
  */
 #include <assert.h>
 
@@ -98,14 +101,24 @@ static bool is_in_force(const struct work *work, const struct price *price,
     return plan == NONE || !has_instead(&catalog->plans[plan].prices, price, at);
 }
 
+/* Whose turns a step counts: NULL where they are nobody's, or the clock is no contract's. */
+static const struct contract *clock_contract(const struct work *work, const struct step *step,
+                                             const struct subscription *who, instant at)
+{
+    if (who->contract || step->clock != CLOCK_CONTRACT) {
+        return who->contract;
+    }
+    return accounts_contract(work->pricing->accounts, work->catalog, who->account, at);
+}
+
 /* The first part of the span, from its start on, in which the price is in force, and what it asks
- * of a contract (seats) is asked of one; false when there is none. */
+ * of a contract (seats, turns) is asked of one; false when there is none. */
 static bool part_in_force(const struct work *work, const struct price *price,
                           const struct step *step, const struct subscription *who,
                           struct period span, struct period *part)
 {
     const struct accounts *accounts = work->pricing->accounts;
-    bool asks = step->fixed.asks_contract && !who->contract;
+    bool asks = (step->fixed.asks_contract || step->clock == CLOCK_CONTRACT) && !who->contract;
     const struct contract *asked = NULL;
     *part = (struct period){span.to, span.to};
     for (instant at = span.from, next; at < span.to; at = next) {
@@ -163,9 +176,11 @@ static bool has_same(const struct price_set *set, const struct price *price,
     return false;
 }
 
-/* The same for what is in force for the account, on whatever level, whoever pays for it. */
+/* The same for what is in force for the account, on whatever level, whoever pays for it; of turns
+ * of a contract, under that one. */
 static bool is_same_in_force(const struct work *work, const struct price *price,
-                             const struct step *step, uint32_t account, instant at)
+                             const struct step *step, uint32_t account,
+                             const struct contract *of_turn, instant at)
 {
     const struct catalog *catalog = work->catalog;
     const struct accounts *accounts = work->pricing->accounts;
@@ -173,6 +188,9 @@ static bool is_same_in_force(const struct work *work, const struct price *price,
         return false;
     }
     const struct contract *contract = accounts_contract(accounts, catalog, account, at);
+    if (step->fixed.when != FIXED_ONCE && step->clock == CLOCK_CONTRACT && contract != of_turn) {
+        return false;
+    }
     uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
     const struct price_set *set = &catalog->public_prices;
     if (contract && has_instead(&contract->prices, price, at)) {
@@ -186,13 +204,14 @@ static bool is_same_in_force(const struct work *work, const struct price *price,
 }
 
 static bool is_same_within(const struct work *work, const struct price *price,
-                           const struct step *step, uint32_t account, struct period span)
+                           const struct step *step, uint32_t account,
+                           const struct contract *of_turn, struct period span)
 {
     const struct accounts *accounts = work->pricing->accounts;
     instant since = accounts->items[account].since;
     for (instant at = span.from > since ? span.from : since, next; at < span.to; at = next) {
         (void)accounts_edge(accounts, work->catalog, account, at, &next);
-        if (is_same_in_force(work, price, step, account, at)) {
+        if (is_same_in_force(work, price, step, account, of_turn, at)) {
             return true;
         }
     }
@@ -210,7 +229,8 @@ static bool is_paid_by_other(const struct work *work, const struct price *price,
     struct period others = step->fixed.when == FIXED_IN_ARREARS
                                ? (struct period){part.to, turn.to}
                                : (struct period){turn.from, part.from};
-    return is_same_within(work, price, step, who->account, others);
+    const struct contract *of_turn = clock_contract(work, step, who, part.from);
+    return is_same_within(work, price, step, who->account, of_turn, others);
 }
 
 /* Whether what is charged once was charged before that instant. */
@@ -218,7 +238,8 @@ static bool was_charged(const struct work *work, const struct price *price, cons
                         const struct subscription *who, instant at)
 {
     if (who->level != LEVEL_CONTRACT) {
-        return is_same_within(work, price, step, who->account, (struct period){INSTANT_MIN, at});
+        return is_same_within(work, price, step, who->account, NULL,
+                              (struct period){INSTANT_MIN, at});
     }
     /* A contract's own: by an earlier version in it, or while another paid for the buyer. */
     const struct price_set *set = &who->contract->prices;
@@ -351,6 +372,20 @@ static enum status emit_installments(struct work *work, const struct price *pric
     return OK;
 }
 
+/* When the turn that holds an instant ends, or is another contract's. */
+static instant turn_changes(const struct work *work, const struct step *step,
+                            const struct subscription *who, const struct contract *contract,
+                            instant at, instant end)
+{
+    for (instant next; step->clock == CLOCK_CONTRACT && at < end; at = next) {
+        if (clock_contract(work, step, who, at) != contract) {
+            return at;
+        }
+        (void)accounts_edge(work->pricing->accounts, work->catalog, who->account, at, &next);
+    }
+    return end;
+}
+
 static enum status emit_fixed(struct work *work, const struct price *price, const struct step *step,
                               const struct subscription *who)
 {
@@ -377,21 +412,22 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
                          period_intersect(part, turn), turn);
     }
     /* Turns that touch the cut, those that end with its start left out. */
-    for (instant at = cut.from; at <= cut.to;) {
-        struct period turn =
-            fixed_turn(work, step, who->contract, who->account, at == cut.to ? at - 1 : at, &clock);
+    for (instant at = cut.from, next; at <= cut.to; at = next) {
+        instant then = at == cut.to ? at - 1 : at;
+        const struct contract *contract = clock_contract(work, step, who, then);
+        struct period turn = fixed_turn(work, step, contract, who->account, then, &clock);
         struct period left = period_intersect(active, turn);
+        next = turn_changes(work, step, who, contract, then, turn.to);
         while (left.from < left.to && part_in_force(work, price, step, who, left, &part)) {
-            if (falls_due(&step->fixed, part, cut) &&
+            if (falls_due(&step->fixed, part, cut) && part.from < next && then < part.to &&
                 !is_paid_by_other(work, price, step, who, part, turn)) {
                 TRY(emit_turn(work, price, step, who, &clock, &step->fixed.amount, part, turn));
             }
             left.from = part.to;
         }
-        if (turn.to >= cut.to) {
+        if (next >= cut.to) {
             break;
         }
-        at = turn.to;
     }
     return OK;
 }

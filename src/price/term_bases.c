@@ -23,12 +23,18 @@ static int compare_dimensions(const struct work *work, const struct charge *a,
     return order;
 }
 
-/* What a row has become: its covered parts as they were taken, of which the last one may have the
- * row's own place, then the rest. */
+/* Of what a row has become: what commitments paid for, what grants of units did, the rest. */
+static int part_rank(const struct charge *part)
+{
+    return part->kind == CHARGE_COVERED ? 0 : part->kind == CHARGE_CREDIT ? 1 : 2;
+}
+
+/* What a row has become, as it was taken: of its covered parts the last one may have the row's own
+ * place. */
 static int compare_parts(const struct work *work, uint32_t a, uint32_t b)
 {
     const struct charge *x = &work->charges[a], *y = &work->charges[b];
-    int order = (x->kind != CHARGE_COVERED) - (y->kind != CHARGE_COVERED);
+    int order = part_rank(x) - part_rank(y);
     if (order == 0 && x->kind == CHARGE_COVERED) {
         order = (x->events > 0) - (y->events > 0);
     }

@@ -184,33 +184,6 @@ static instant settings_instant(struct work *work, const struct charge *charge)
     return step->settings_at == SETTINGS_AT_TURN_START ? turn.from : turn.to - 1;
 }
 
-/* What an account's record says; *is_there: it has one. */
-static struct expr_value setting_of(const struct work *work, uint32_t account, uint32_t name,
-                                    instant at, bool *is_there)
-{
-    const struct catalog *catalog = work->catalog;
-    const struct accounts *accounts = work->pricing->accounts;
-    struct expr_value value = {.type = EXPR_MISSING};
-    account = accounts_own(accounts, account);
-    if (accounts_setting(accounts, account, name, at, &value, is_there)) {
-        return value;
-    }
-    uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);
-    for (; found != MAP_NONE && found != NONE; found = catalog->customers[found].next) {
-        const struct customer *customer = &catalog->customers[found];
-        if (customer->from > at || at >= customer->to) {
-            continue;
-        }
-        *is_there = true;
-        for (uint32_t i = 0; i < customer->value_count; i++) {
-            if (customer->values[i].name == name) {
-                return customer->values[i].value;
-            }
-        }
-    }
-    return value;
-}
-
 /* What the account's record says, or the payer's where it has none then.  What a view sells is
  * bought by its payer. */
 static struct expr_value customer_value(struct work *work, const struct charge *charge,
@@ -218,10 +191,9 @@ static struct expr_value customer_value(struct work *work, const struct charge *
 {
     const struct pricing *pricing = work->pricing;
     instant at = settings_instant(work, charge);
-    bool is_there, is_view = accounts_view(pricing->accounts, pricing->payer) != NONE;
+    bool is_view = accounts_view(pricing->accounts, pricing->payer) != NONE;
     uint32_t account = is_view ? pricing->payer : charge->account;
-    struct expr_value value = setting_of(work, account, name, at, &is_there);
-    return is_there ? value : setting_of(work, pricing->payer, name, at, &is_there);
+    return accounts_customer(pricing->accounts, work->catalog, account, pricing->payer, name, at);
 }
 
 /* The number that a dimension holds; one that holds none fails where it is used. */

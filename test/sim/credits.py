@@ -68,6 +68,7 @@ class Wallet:
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
         self.start, self.versions = times.MIN, []  # since when it has this body; [(start, body)] of a price's
+        self.is_away = False  # another payer has it, whose bill this is not
         self.read(body)
 
     def read(self, body):
@@ -185,10 +186,10 @@ class Wallet:
         self.follow(body, start)
         self.advance(at)
         # Others are asked for what is left alone, so their wallets are as far as the last charge that has asked them.
-        mine = [(i, "", self) for i in range(len(self.grants))]
+        mine = [] if self.is_away else [(i, "", self) for i in range(len(self.grants))]
         theirs = [] if own_only else [(i, name + "/", wallet) for name, wallet in others for i in range(len(self.grants))]
         if self.body.get("share") == "all":
-            queue = [g for i in range(len(mine)) for g in [mine[i]] + [t for t in theirs if t[0] == i]]
+            queue = [g for i in range(len(self.grants)) for g in [*mine[i:i + 1], *(t for t in theirs if t[0] == i)]]
         else:
             queue = mine + theirs
         for i, name, wallet in queue:

@@ -422,7 +422,7 @@ class Bill(ChargeSteps, CoverSteps):
         if head == "price":
             return row.price.name
         if head == "customer":
-            return self.of_record(row.account, rest)
+            return self.of_customer(row, step, rest)
         if head in ("sku", "account", "resource"):
             return getattr(row, head)
         if head == "product":
@@ -446,12 +446,20 @@ class Bill(ChargeSteps, CoverSteps):
                     and self.turn(r, step) == turn for flow in r.flows
                     if name in (r.sku, flow.step, self.setup.product.get(r.sku))), ZERO)
 
-    def of_record(self, account, path):
-        """A member of the record of an account; an empty text when it has none."""
-        value = self.setup.records.get(account, {})
-        for key in path.split("."):
-            value = value.get(key, "") if isinstance(value, dict) else ""
-        return num(value) if isinstance(value, Raw) else value
+    def of_customer(self, row, step, name):
+        """What the account of a row says when its step looks it up."""
+        at, when = row.time, step.body.get("settings_at", "row")
+        if when == "invoice":
+            at = self.cut[1]
+        elif when != "row":
+            turn = self.turn(row, step)
+            if turn[0] != turn[1] and turn[1] < times.MAX:  # else it is the row's own, or has no end
+                at = turn[0] if when == "turn_start" else turn[1] - 1
+        known = self.setup.customer(row.account, self.payer, at)
+        if name not in known:
+            raise expressions.Failure("EXPRESSION")
+        value = known[name]
+        return num(value) if isinstance(value, (Raw, int)) and not isinstance(value, bool) else value
 
     def used(self, sku, row, step):
         """What of a SKU was used in the scope and turn of a step, converted."""
@@ -1278,14 +1286,16 @@ class Bill(ChargeSteps, CoverSteps):
                     before = lines[key]
                     lines[key] += measure
                 after = before + measure
-                out = quantize(after, digits, mode) - quantize(before, digits, mode)
-                if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
-                    out = Fraction(1, 10 ** digits)
-                change = out - measure
+                change = self.rounded(after, body, digits, mode) - self.rounded(before, body, digits, mode) - measure
                 if step.term or flow.kind == "covered" or str(body.get("show", False)).lower() == "true":
                     flow.adjust(step.name, "rounding", change)
                 else:
                     flow.amount += change
+
+    @staticmethod
+    def rounded(x, body, digits, mode):
+        unit = Fraction(1, 10 ** digits)
+        return unit if body.get("small") == "up" and 0 < x < unit else quantize(x, digits, mode)
 
     def line_key(self, row, flow, step):
         contract = self.contract(row)
@@ -1312,7 +1322,7 @@ class Bill(ChargeSteps, CoverSteps):
             if self.setup.payer(account, start) == self.payer:
                 for fee in self.setup.fees(account, start):
                     if fee.holder == account:
-                        asks = contract is not None and "contract." in str(fee.step.body)
+                        asks = contract is not None and ("contract." in str(fee.step.body) or fee.step.by_contract(self.setup))
                         key = fee, contract["id"] if asks else None
                         now[key] = open_parts.pop(key, start)
             for (fee, _), since in open_parts.items():
@@ -1323,6 +1333,12 @@ class Bill(ChargeSteps, CoverSteps):
 
     def fix(self, account, fee, start, end):
         body = fee.step.body
+        for item in body.get("installments", []):
+            at = self.setup.date(item["date"], None)
+            if start <= at < end and self.cut[0] <= at < self.cut[1]:
+                self.fee(fee, account, Fraction(1), ZERO, at, (at, end), item["amount"])
+        if "installments" in body:
+            return
         if body.get("when") == "once":
             before = times.MIN
             if fee.kind == "contract":
@@ -1341,7 +1357,7 @@ class Bill(ChargeSteps, CoverSteps):
             when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
                 self.fee(fee, account, *self.along(fee.step, first, last, self.measured(fee, first, turn), last == turn[1]), when, (first, last))
-            elif due and not self.same(account, fee, *others):
+            elif due and not self.same(account, fee, *others, self.setup.contract(account, first)):
                 self.fee(fee, account, Fraction(1), ZERO, when, (first, last))
             at = turn[1]
 
@@ -1349,9 +1365,9 @@ class Bill(ChargeSteps, CoverSteps):
         """What a part is a part of: its turn; with `stub: back`, for a first part, one turn counted back from its end."""
         if fee.step.body.get("stub", "turn") != "back" or first == turn[0]:
             return self.setup.whole_turn(fee.step, self.payer, turn)
+        clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])  # not where the whole one begins
         turn = self.setup.whole_turn(fee.step, self.payer, turn)
         day, rest = times.civil(turn[1], self.setup.zone)
-        clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])
         if fee.step.clock != "period":
             every = self.setup.catalog.get("clocks", {}).get(fee.step.clock, {}).get("every", fee.step.clock).split()
             every = {"contract_year": "year"}.get(every[-1], every[-1]).rstrip("s"), int(every[0]) if len(every) > 1 else 1
@@ -1366,11 +1382,12 @@ class Bill(ChargeSteps, CoverSteps):
             return self.part(step, [(first, last)], turn, last if is_end else None), ZERO
         return tuple(self.part(step, [(turn[0], at)], turn, None) for at in (last, first))
 
-    def same(self, account, fee, start, end):
-        """Whether in that time another fee stands for one that is charged once."""
+    def same(self, account, fee, start, end, contract=None):
+        """Whether in that time another fee stands for one that is charged once; in a contract's turn, under that contract."""
         body = fee.step.body
+        is_of_turn = body.get("when") != "once" and fee.step.by_contract(self.setup)
         for a, b in self.setup.stretches(account):
-            if max(a, start) >= min(b, end):
+            if max(a, start) >= min(b, end) or (is_of_turn and self.setup.contract(account, a) is not contract):
                 continue
             for other in self.setup.fees(account, a):
                 its = other.step.body
@@ -1378,6 +1395,8 @@ class Bill(ChargeSteps, CoverSteps):
                         "when", "in_arrears"):
                     continue
                 if other.step.scope == "organization" and other.holder != account:
+                    continue
+                if "installments" in its:
                     continue
                 if body.get("when") == "once":
                     if fee.kind != "contract" or (other.kind == "contract" and
@@ -1387,7 +1406,7 @@ class Bill(ChargeSteps, CoverSteps):
                     return True
         return False
 
-    def fee(self, fee, account, factor, before, at, span):
+    def fee(self, fee, account, factor, before, at, span, amount=None):
         price, step = fee.price, fee.step
         contract = fee.contract or self.setup.contract(account, at)
         sku = price.skus[0] if price.skus else ""
@@ -1395,7 +1414,7 @@ class Bill(ChargeSteps, CoverSteps):
         flow.kind, flow.factor = "fee", factor - before
         row = FixedRow(account, sku, at, price, flow, contract, span)
         flow.quantity = self.number(step.body.get("quantity", 1), row, step)
-        whole = self.number(step.body["amount"], row, step) * flow.quantity
+        whole = self.number(step.body["amount"] if amount is None else amount, row, step) * flow.quantity
         flow.amount = quantize(whole * factor) - quantize(whole * before)
         self.priced.append(row)  # one of nothing, too: terms see it
 

@@ -51,6 +51,18 @@ class Step:
         return self.clock == "contract_year" or setup.catalog.get("clocks", {}).get(
             self.clock, {}).get("anchor") == "contract"
 
+    def asks_customer(self):
+        """What it asks of the customer of each row: numbers of a bucket ask that of its first row."""
+        body = self.body
+        if body.get("settings_at", "row") != "row":
+            return []
+        alone = "amount" not in body.get("limit", {}) and body.get("attribute", "in_order") == "in_order"
+        each = ["where", "measure", "order"] + {
+            "convert": ["quantity"], "tier": ["position"], "rate": list(body), "percent": list(body), "formula": list(body),
+            "tax": list(body), "credit": list(body), "allocate": list(body),
+            "discount": ["percent"] * alone, "markup": ["percent"] * alone}.get(self.kind, [])
+        return re.findall(r"customer\.([\w.]+)", str([body.get(key) for key in each]))
+
     def asks_contract(self, setup):
         return self.scope == "contract" or self.by_contract(setup) or "contract." in str(
             self.body) or (self.node[0].startswith("contract/") and self.kind != "fixed"
@@ -187,7 +199,7 @@ class Setup:
         self.zone = catalog.get("billing", {}).get("zone")
         self.records = {record["id"]: record for record in accounts}
         self.accounts, self.bare = set(self.records), set()  # bare: they pay for others, and have no usage of their own
-        self.known_paid = {}
+        self.known_paid, self.wallets = {}, {}  # wallets: of accounts that take them along, by step
         self.members = defaultdict(list)  # account: [(from, to, organization)]
         for m in memberships:
             self.accounts |= {m["account"], m["organization"]}
@@ -210,6 +222,7 @@ class Setup:
         self.terms, self.commitments = self.read_terms(), list(commitments)
         for c in catalog.get("contracts", []):
             self.commitments += [dict({"account": c["buyer"]}, **record) for record in c.get("commitments", [])]
+        self.settings = {record["id"]: self.read_settings(record) for record in accounts}
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
@@ -253,6 +266,41 @@ class Setup:
                 if self.date(item.get("from"), times.MIN) <= at < self.date(item.get("to"), times.MAX):
                     return item.get("mode", "all"), item.get("group", "") if one == account else ""
         return "all", ""
+
+    def read_settings(self, record):
+        """[(from, to, name, value)] of what an account says of its taxes, in the catalog's form or in that of records."""
+        out, said = [], record.get("tax", [])
+        for item in said if isinstance(said, list) else [said]:
+            span = self.date(item.get("from"), times.MIN), self.date(item.get("to"), times.MAX)
+            out += [(*span, "tax." + name, value) for name, value in item.items() if name not in ("from", "to")]
+        for item in record.get("settings", []):
+            start, end = (times.parse_date(item[key]) if item.get(key) else other for key, other in (("from", times.MIN), ("to", times.MAX)))
+            out.append((start, end, item["setting"], self.typed(item["value"])))
+        return out
+
+    @staticmethod
+    def typed(text):
+        """What a record says: a truth, a number or a text."""
+        if text in ("true", "false"):
+            return text == "true"
+        return num(text) if re.match(r"^-?\d+(\.\d+)?$", text) else text
+
+    def customer(self, account, payer, at):
+        """What holds of an account at an instant: its own, or where it says nothing of it all, that of the payer of the bill."""
+        for one in (account, payer):
+            out = {name: value for start, end, name, value in self.settings.get(one, []) if start <= at < end}
+            if out:
+                return out
+        return {}
+
+    def customer_since(self, account, names, at):
+        """Since when what is asked of a customer is as it is then."""
+        def said(at):
+            known = self.customer(account, self.payer(account, at), at)
+            return [known.get(name) for name in names]
+        edges = {edge for one in self.accounts for start, end, _, _ in self.settings.get(one, []) for edge in (start, end)}
+        edges |= set(self.account_edges(account))
+        return max([edge for edge in edges if times.MIN < edge <= at and said(edge - 1) != said(edge)], default=times.MIN)
 
     def date(self, text, default):
         return default if text in (None, "") else times.parse_date(text, self.zone)
@@ -349,6 +397,9 @@ class Setup:
             if step.by_contract(self) and self.contract(kind.account, at) is None:
                 continue
             out = max(out, self.turn(step, None, kind.account, at)[0])
+        asked = {name for step in [*price.steps, *terms] for name in step.asks_customer()} if price else ()
+        if asked:
+            out = max(out, self.customer_since(kind.account, sorted(asked), at))
         if price and not price.level.startswith("override"):
             out = max(out, self.tally_start(kind, at))
         for step in price.steps if price else []:

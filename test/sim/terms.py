@@ -621,23 +621,24 @@ class ChargeSteps:
         if step.scope in ("account", "resource"):
             whose = [self.scope_account(self.flow_of(row), step)]
         return min((max(start, came) for one in whose for start, stop in self.setup.stretches(one)
-                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came), grant)), default=None)
+                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came), grant, came)), default=None)
 
-    def has_wallet(self, row, step, account, at, grant):
+    def has_wallet(self, row, step, account, at, grant, came):
         if self.setup.payer(account, at) != self.payer or (
                 step.scope == "contract" and self.setup.contract(account, at) is not self.contract(row)):
             return False
-        if self.level:
-            return self.holds(self.level, account, at)
+        if step.term:  # asked by wallets of bills before, too, which run no terms now
+            return self.holds(step.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
-                       s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at)
+                       s.node == step.node and self.is_one_wallet(s, step) and self.gives(s, grant, account, at, came)
                        for s in price.steps))
 
-    def gives(self, step, name, account, at):
+    def gives(self, step, name, account, at, came):
+        """Whether a version has what has come, and not one of its name that begins later."""
         from credits import Grant
         grants = [Grant(record, self.setup.zone, i, account) for i, record in enumerate(step.body.get("grants", []))]
-        return any(g.id == name and not g.is_anothers and g.start <= at < g.end for g in grants)
+        return any(g.id == name and not g.is_anothers and g.start <= came and at < g.end for g in grants)
 
     def versions(self, price, step):
         """[(start, body)] of a step's versions that have its wallets."""
@@ -706,16 +707,41 @@ class ChargeSteps:
             for key, (row, step) in rows.items():
                 self.sell(self.memory("wallets", lambda: None)[key], row, step)
 
+    def wallets_of(self, step):
+        """Those of a step; of accounts that take them along they are the same on all bills."""
+        if step is None or not self.goes_along(step):
+            return self.memory("wallets", lambda: None)
+        return self.setup.wallets.setdefault(self.node, defaultdict(lambda: None))
+
+    @staticmethod
+    def goes_along(step):
+        return step.body.get("settings_at") == "turn_start" and step.scope == "account"
+
+    def has_its_wallet(self, account, step):
+        """Whether this payer has the wallet of an account in this turn: who pays for it as that begins."""
+        start = self.setup.billed(self.payer, self.cut[0])[0][0]
+        return not self.goes_along(step) or self.setup.payer(account, start) == self.payer
+
+    def wallet_for(self, row, step, wallets):
+        """The wallet that a charge meets first; away, when another payer has it."""
+        key = self.wallet_key(row, step)
+        if self.has_its_wallet(row.account, step):
+            wallets[key] = wallets[key] or self.new_wallet(row, step)
+            return wallets[key]
+        away = self.new_wallet(row, step)
+        away.is_away = True
+        return away
+
     def run_credit(self, entries):
-        wallets = self.memory("wallets", lambda: None)
+        wallets = self.wallets_of(entries[0][1] if entries else None)
         by_wallet = defaultdict(list)
         step, buyers = None, {}
         if entries and "clock" not in entries[0][1].body:  # each meets the grants of its time, fees among rows
             entries = sorted(entries, key=lambda e: e[0].time)
         for row, step in entries:
             kinds = step.body.get("kinds")
-            if any(flow.amount is None or kinds is None or flow.kind in kinds or
-                   ("tax" in kinds and any(a.kind == "tax" for a in flow.adjustments)) for flow in row.flows):
+            if any(self.takes(flow, step) and (flow.amount is None or kinds is None or flow.kind in kinds or (
+                    "tax" in kinds and any(a.kind == "tax" for a in flow.adjustments))) for flow in row.flows):
                 by_wallet[self.wallet_key(row, step)].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
             buyers[key] = row, step = row, self.sold_step
@@ -726,11 +752,11 @@ class ChargeSteps:
         if shares:
             self.spend_together(wallets, entries)
         for key, own in by_wallet.items():
-            if wallets[key] is None:
-                wallets[key] = self.new_wallet(*own[0])
+            wallet = self.wallet_for(*own[0], wallets)
             if not shares:
-                self.spend(wallets[key], own)
-            buyers.setdefault(key, own[0])
+                self.spend(wallet, own)
+            if not wallet.is_away:
+                buyers.setdefault(key, own[0])
         if not self.level:  # those that nothing comes to are filled, too
             buyers.update(self.price_sold.get(step.node, {}))
         for key, (row, step) in buyers.items():
@@ -791,15 +817,14 @@ class ChargeSteps:
                     key = self.wallet_key(other, step)
                     wallets[key] = wallets[key] or self.new_wallet(other, step)
                     others.append((account, wallets[key]))
-                key = self.wallet_key(row, step)
-                wallets[key] = wallets[key] or self.new_wallet(row, step)
-                self.pay(wallets[key], row, flow, step, others, own_only)
+                self.pay(self.wallet_for(row, step, wallets), row, flow, step, others, own_only)
         self.wallets += [wallet for wallet in wallets.values() if wallet]
 
     def sharing(self, row, step):
         """(account, what its wallet is found by) of the others for which the term holds then, or that have the price."""
         for account in sorted(self.setup.accounts):
-            if account == row.account or self.setup.payer(account, row.time) != self.payer:
+            is_mine = self.has_its_wallet(account, step) if self.goes_along(step) else self.setup.payer(account, row.time) == self.payer
+            if account == row.account or not is_mine:
                 continue
             contract = self.setup.contract(account, row.time)
             if self.level:

@@ -17,7 +17,7 @@ PERIODS = ["2026-10"] * 9 + ["2026-03", "2026-02", "2026-W40", "2026-10-05", "20
 
 # Where farthing and the rater are known to differ (README.md): worlds avoid these unless --open names them.
 OPEN = set()
-LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments, wallets
+LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments, wallets, words
 REGIONS, SIZES = ["eu", "us", "ap"], ["s", "l"]
 
 
@@ -125,6 +125,7 @@ import world_cover  # behind what they take from here
 import world_currency
 import world_terms
 import world_wallets
+import world_words
 
 
 class World:
@@ -152,6 +153,8 @@ class World:
             world_cover.add(self)
         if "wallets" not in LEFT:
             world_wallets.add(self)
+        if "words" not in LEFT:
+            world_words.add(self)
         self.make_parameters(self.rng("parameters"))
         self.fit_events(self.catalog)
         rng = self.rng("profile")
@@ -278,7 +281,7 @@ class World:
     # ---- catalog ----
 
     def make_catalog(self, rng):
-        catalog, self.extra = self.catalog, self.rng("order")
+        catalog, self.extra, self.small, self.stubs = self.catalog, self.rng("order"), self.rng("small"), self.rng("stubs")
         count = rng.randrange(1, 3 + self.size)
         self.skus = ["s%d" % i for i in range(count)]
         catalog["products"] = {}
@@ -715,10 +718,17 @@ class World:
         if rng.random() < 0.5:
             body["show"] = True
             self.has("round.show")
+        self.lifts(body)
         self.sorts("round", body)
         if "at" not in body:
             body.pop("order", None)  # each charge is rounded alone
         return {"round": body}
+
+    def lifts(self, body):
+        """Whether a rounding lifts small amounts; from a stream of its own."""
+        if self.small.random() < 0.3:
+            body["small"] = "up"
+            self.has("round.small")
 
     def steps(self, rng, sku, simple=False):
         meter = self.meters.get("m_%s" % sku, {}) if isinstance(sku, str) else {}
@@ -882,7 +892,22 @@ class World:
             if rng.random() < 0.4:
                 body["clock"] = rng.choice(["month", "day", "week", "year", "quarter"])
                 self.has("fixed.clock")
+        self.measures(body)
         return {"fixed": body}
+
+    def measures(self, body):
+        """Clocks of all kinds, and against what a first part is measured on them; from a stream of its own."""
+        rng = self.stubs
+        if body.get("when") == "once":
+            return
+        if rng.random() < 0.4:
+            body["clock"] = rng.choice(["month", "quarter", "year", "period", "ten_days", "own_month", "since_contract",
+                                        "since_contract", "contract_year", "tokyo_day"])
+            self.has("fixed.clock." + body["clock"])
+        if rng.random() < 0.5:
+            body.setdefault("prorate", rng.choice(["second", "day", "day_inclusive", "30_day"]))
+            body["stub"] = rng.choice(["back", "back", "turn"])
+            self.has("fixed.stub." + body["stub"])
 
     def fixed_prices(self, rng):
         if rng.random() < 0.3:

@@ -63,7 +63,7 @@ def add(world):
 def in_advance(catalog):
     for steps in price_steps(catalog):
         for step in steps:
-            if "fixed" in step and step["fixed"].get("when") != "once":
+            if "fixed" in step and step["fixed"].get("when") != "once" and "installments" not in step["fixed"]:
                 step["fixed"]["when"] = "in_advance"
 
 
@@ -248,6 +248,7 @@ class Maker:
             body["at"] = "line"
         if self.rng.random() < 0.6:
             body["show"] = True
+        self.world.lifts(body)
         return body
 
     def commit(self):

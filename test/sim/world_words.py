@@ -1,0 +1,144 @@
+"""Words that came later: installments, each from a stream of its own, so that a world without one stays as it was."""
+import times
+import world_terms
+from world import Raw
+
+
+def add(world):
+    installments(world, world.rng("installments"))
+    rounding(world, world.rng("rounding"))
+    customers(world, world.rng("customers"))
+    wallets(world, world.rng("wallets go along"))
+
+
+def fixed_steps(catalog):
+    for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]:
+        for price in owner.get("prices", []):
+            if isinstance(price, dict):
+                yield from (step for step in price["steps"] if "fixed" in step)
+
+
+def installments(world, rng):
+    """Some fixed amounts fall due on dates, most of them in the period, some as it begins or ends."""
+    for step in fixed_steps(world.catalog):
+        if rng.random() < 0.75:
+            continue
+        dates = {world.moment(rng, odd=rng.random() < 0.4) for _ in range(rng.choice([1, 1, 2, 3]))}
+        if rng.random() < 0.4:
+            dates.add(rng.choice([*world.period, world.period[0] - 40 * times.DAY, *world.edges]))
+        body = {key: value for key, value in step["fixed"].items() if key in ("quantity", "scope", "name")}
+        body["installments"] = [{"date": world.date(at), "amount": world.money(rng)} for at in sorted(dates)]
+        step["fixed"] = body
+        world.has("fixed.installments")
+
+
+def rounding(world, rng):
+    """Some contracts have a rounding of their own, which may leave a part of it to the catalog's."""
+    catalog = world.catalog
+    if "rounding" not in catalog and rng.random() < 0.1:
+        catalog["rounding"] = rng.choice(["exact", {"digits": "currency"}, {"mode": "floor"}])
+    for contract in catalog.get("contracts", []):
+        if rng.random() < 0.35:
+            contract["rounding"] = rng.choice([{"digits": Raw("2")}, {"digits": Raw("0"), "mode": "up"}, {"mode": "floor"}, {"at": "total"},
+                                               {"at": "line"}, {"digits": "currency"}, {"digits": Raw("3"), "at": "total"}, "exact"])
+            world.has("rounding.contract")
+
+
+# ---- what is asked of a customer ----
+
+COUNTRY = 'has(customer.tax.country) && customer.tax.country == "DE"'
+NUMBER = "has(customer.tax.n) ? customer.tax.n : 2"
+NUMBERS = {"fixed": "quantity", "allowance": "quantity", "rate": "rate", "percent": "rate", "discount": "percent", "markup": "percent",
+           "fee": "percent", "bound": "max", "commit": "overage"}
+
+
+def customers(world, rng):
+    """Accounts say where they are taxed, what they are and a number, for a time or always; steps ask for it, at several instants."""
+    if rng.random() < 0.55:
+        return
+    for record in world.accounts:
+        if rng.random() < 0.7:
+            record["settings"] = [item for name in ("country", "vat", "exempt", "n") if rng.random() < 0.6
+                                  for item in values(world, rng, name)]
+            world.has("customer.settings")
+    for steps in step_lists(world.catalog):
+        for i, step in enumerate(steps):
+            ((kind, body),) = step.items()
+            key = "cases" if kind == "rate" and isinstance(body, dict) and "cases" in body else NUMBERS.get(kind)
+            if kind == "tax" and rng.random() < 0.7:
+                tax(body, rng)
+            elif key == "cases" and rng.random() < 0.5:
+                body["cases"][0]["where"] = COUNTRY
+            elif key is not None and rng.random() < 0.3 and isinstance(body, dict if kind != "rate" else Raw):
+                if kind == "rate":
+                    steps[i] = {"rate": {"rate": NUMBER}}
+                    body = steps[i]["rate"]
+                elif not isinstance(body.get(key), Raw) or "rollover" in body or "min" in body or kind == "fixed":
+                    continue
+                else:
+                    body[key] = NUMBER
+            elif kind in ("discount", "markup", "fee", "bound") and "where" not in body and rng.random() < 0.15:
+                body["where"] = COUNTRY
+            if "customer." in str(step):
+                world.has("customer." + kind)
+                if rng.random() < 0.5:
+                    (body,) = steps[i].values()
+                    body["settings_at"] = rng.choice(["row", "turn_start", "turn_end", "invoice"])
+                    world.has("customer." + body["settings_at"])
+
+
+def step_lists(catalog):
+    owners = [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
+    for owner in owners:
+        for price in owner.get("prices", []):
+            if isinstance(price, dict):
+                yield from [price["steps"], *price.get("components", {}).values()]
+        yield owner.get("terms", [])
+
+
+def tax(body, rng):
+    body["percent"] = COUNTRY + " ? 19 : 7.5"
+    if rng.random() < 0.4:
+        body.pop("reverse_charge", None)
+        body["exempt"] = "has(customer.tax.exempt) && customer.tax.exempt"
+    elif rng.random() < 0.6:
+        body.pop("exempt", None)
+        body["reverse_charge"] = "has(customer.tax.vat) && !(%s)" % COUNTRY
+
+
+def values(world, rng, name):
+    """What an account says under a name: always, from or until a time, or one thing after another."""
+    choices = {"country": ["DE", "FR", "AT"], "vat": ["V1", "V2"], "exempt": ["true", "false"], "n": ["1", "3", "12.5", "0"]}[name]
+    dates = sorted({world.moment(rng, odd=rng.random() < 0.5) for _ in range(rng.choice([0, 1, 1, 2]))})
+    world.edges += dates
+    spans = list(zip([None, *dates], [*dates, None]))
+    if len(spans) > 1 and rng.random() < 0.4:
+        spans.pop(rng.randrange(len(spans)))
+    return [{"setting": "tax." + name, "value": rng.choice(choices), **({"from": world.date(start)} if start else {}),
+             **({"to": world.date(end)} if end else {})} for start, end in spans]
+
+
+def wallets(world, rng):
+    """Wallets that accounts take along from turn to turn, where turns of all payers begin together."""
+    catalog = world.catalog
+    if world.billing_kind not in ("none", "zone", "week", "quarter") or "'billing'" in str(catalog.get("contracts", [])) or (
+            "currencies" in catalog or rng.random() < 0.6):  # what is left would be of another currency
+        return
+    if rng.random() < 0.6:
+        made = world_terms.Maker(world, rng, []).credit()
+        made.update(name="along", scope="account")
+        if rng.random() < 0.5:
+            made["share"] = rng.choice(["own_first", "all"])
+        owner = rng.choice([catalog, catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])])
+        owner.setdefault("terms", []).insert(0, {"credit": made})
+    bodies = [body for steps in step_lists(catalog) for step in steps for kind, body in step.items() if kind == "credit"]
+    bodies = [body for body in bodies if body.get("scope", "account") == "account"]
+    for body in bodies:
+        body.pop("top_up", None)
+        for grant in body["grants"]:
+            grant.pop("cost", None)
+        body["settings_at"] = "turn_start"
+        body["overage"] = "bill"  # whatever a profile says
+        world.has("wallets.along")
+        if world.several:
+            world.has("wallets.along.turns")
