@@ -508,7 +508,8 @@ static u128 read_digits(const unsigned char *digits, int count)
 }
 
 /* The whole grammar, for texts that the quick path leaves: exponents, many digits, faults. */
-static enum number_fault parse_slowly(const char *at, const char *end, struct dec *value)
+__attribute__((noinline)) static enum number_fault parse_slowly(const char *at, const char *end,
+                                                                struct dec *value)
 {
     enum { EXPONENT_CAP = 1'000'000 }; /* beyond any that 64 digits can make up for */
     bool negative = at < end && *at == '-';
@@ -603,57 +604,103 @@ static inline uint64_t load_few_digits(const char *at, unsigned size)
     return word ^ DIGIT_ONES * '0';
 }
 
-/* The first count (1 to 8) digits of a word as one number, and the last. */
+/* The first count (1 to 8) digits of a word, at its end. */
 static inline uint64_t first_digits(uint64_t digits, unsigned count)
 {
     return digits << 8 * (WORD_BYTES - count);
 }
-static inline uint64_t last_digits(uint64_t digits, unsigned count)
+
+/* Takes the point out of a word, where others has its bit: what is before it moves up by a byte,
+ * and before that comes what is carried in. */
+static inline uint64_t close_gap(uint64_t digits, uint64_t others, uint64_t carried)
 {
-    unsigned others = 8 * (WORD_BYTES - count);
-    return digits >> others << others;
+    const uint64_t point = others >> 7, before = point - 1;
+    return (digits & ~(before | point * 0xFF)) | (digits & before) << 8 | carried;
 }
 
-/* Digits without a sign, with a point among them or none: at most eight before it, or sixteen
- * without one, and as many as an uint64_t holds.  Word by word, without a step for each digit.
- * False: something else, or too long. */
-static inline bool read_usual(const char *at, unsigned size, uint64_t *mantissa, int *scale)
+enum { SHORT_MAX = 2 * WORD_BYTES };
+
+/* Digits without a sign, with a point among them or none: as two words, which end where they end,
+ * the point is taken out and they are one number. */
+static inline bool read_short(const char *at, unsigned size, uint64_t *mantissa, int *scale)
 {
-    uint64_t first = size < WORD_BYTES ? load_few_digits(at, size) : load_digits(at);
-    uint64_t others = find_others(first);
-    unsigned whole = others ? (unsigned)__builtin_ctzll(others) / 8 : WORD_BYTES;
-    if (whole == 0 || (whole > 1 && *at == '0')) {
-        return false;
-    }
-    uint64_t number = digits_join(first_digits(first, whole));
-    unsigned part = size - whole; /* with its point */
-    *scale = 0;
-    if (part == 0) {
-        *mantissa = number;
-        return true;
-    }
-    bool has_point = at[whole] == '.';
-    part -= has_point;
-    if (part == 0 || part > 2 * WORD_BYTES || whole + part > POWER64_MAX ||
-        (!has_point && (whole < WORD_BYTES || part > WORD_BYTES))) {
-        return false;
-    }
-    uint64_t last;
+    uint64_t first = 0, last;
     if (size < WORD_BYTES) {
-        last = first_digits(first >> 8 * (whole + 1), part);
+        last = first_digits(load_few_digits(at, size), size);
     } else {
-        unsigned count = part < WORD_BYTES ? part : WORD_BYTES;
-        last = last_digits(load_digits(at + size - WORD_BYTES), count);
+        last = load_digits(at + size - WORD_BYTES);
+        if (size > WORD_BYTES) {
+            first = first_digits(load_digits(at), size - WORD_BYTES);
+        }
     }
+    const uint64_t first_others = find_others(first), last_others = find_others(last);
+    const uint64_t others = first_others | last_others;
+    unsigned part = 0, whole = size;
+    if (others != 0) {
+        part = WORD_BYTES - 1 - (unsigned)__builtin_ctzll(others) / 8;
+        if (first_others == 0) {
+            last = close_gap(last, others, first >> 56);
+            first <<= 8;
+        } else {
+            part += WORD_BYTES;
+            first = close_gap(first, others, 0);
+        }
+        whole = size - 1 - part;
+        if ((others & (others - 1)) != 0 || (first_others != 0 && last_others != 0) || part == 0 ||
+            whole == 0 || at[whole] != '.') {
+            return false;
+        }
+    }
+    *mantissa = digits_join(first) * 100'000'000 + digits_join(last);
+    *scale = (int)part;
+    return whole == 1 || *at != '0';
+}
+
+/* The same of more characters, up to eight of them before the point, with as many digits as an
+ * uint64_t holds. */
+static inline bool read_longer(const char *at, unsigned size, uint64_t *mantissa, int *scale)
+{
+    const uint64_t first = load_digits(at);
+    const uint64_t others = find_others(first);
+    const unsigned whole = others ? (unsigned)__builtin_ctzll(others) / 8 : WORD_BYTES;
+    const unsigned part = size - 1 - whole;
+    if (whole == 0 || (whole > 1 && *at == '0') || at[whole] != '.' || part > 2 * WORD_BYTES ||
+        whole + part > POWER64_MAX) {
+        return false;
+    }
+    const uint64_t last = load_digits(at + size - WORD_BYTES);
     uint64_t odd = find_others(last), rest = digits_join(last);
     if (part > WORD_BYTES) {
         uint64_t middle = first_digits(load_digits(at + size - part), part - WORD_BYTES);
         odd |= find_others(middle);
         rest += digits_join(middle) * 100'000'000;
     }
-    *mantissa = number * POWER64[part] + rest;
-    *scale = has_point ? (int)part : 0;
+    *mantissa = digits_join(first_digits(first, whole)) * POWER64[part] + rest;
+    *scale = (int)part;
     return odd == 0;
+}
+
+static inline struct dec make_canonical(bool negative, uint64_t mantissa, int scale)
+{
+    if (scale > 0 && (mantissa & 1) == 0) {
+        strip64(&mantissa, &scale);
+    }
+    return make_signed(negative, mantissa, scale);
+}
+
+__attribute__((noinline)) static enum number_fault parse_longer(struct text text, struct dec *value)
+{
+    enum { USUAL_MAX = POWER64_MAX + 1 }; /* and a point */
+    const bool negative = *text.at == '-';
+    const unsigned size = (unsigned)text.size - negative;
+    uint64_t mantissa;
+    int scale;
+    if (size <= SHORT_MAX || size > USUAL_MAX ||
+        !read_longer(text.at + negative, size, &mantissa, &scale)) {
+        return parse_slowly(text.at, text.at + text.size, value);
+    }
+    *value = make_canonical(negative, mantissa, scale);
+    return NUMBER_OK;
 }
 
 enum number_fault dec_parse(struct text text, struct dec *value)
@@ -664,20 +711,15 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     if (text.size == 0) {
         return NUMBER_SYNTAX;
     }
-    enum { USUAL_MAX = POWER64_MAX + 1 }; /* and a point */
-    bool negative = *text.at == '-';
-    const char *at = text.at + negative;
-    unsigned size = (unsigned)(text.size - negative);
+    const bool negative = *text.at == '-';
+    const unsigned size = (unsigned)text.size - negative;
     uint64_t mantissa;
     int scale;
-    if (size == 0 || size > USUAL_MAX || !read_usual(at, size, &mantissa, &scale)) {
-        return parse_slowly(text.at, text.at + text.size, value);
+    if (size == 0 || size > SHORT_MAX ||
+        !read_short(text.at + negative, size, &mantissa, &scale)) {
+        return parse_longer(text, value);
     }
-    if (scale > 0 && (mantissa & 1) == 0) {
-        strip64(&mantissa, &scale);
-    }
-    i128 wide = (i128)mantissa;
-    *value = (struct dec){negative ? -wide : wide, scale};
+    *value = make_canonical(negative, mantissa, scale);
     return NUMBER_OK;
 }
 

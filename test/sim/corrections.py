@@ -175,7 +175,7 @@ def add_up(bench, outputs):
     return {key: (same[key], total) for key, total in sums.items() if any(total)}
 
 
-def compare(bench, name, fresh, outputs):
+def compare(bench, name, fresh, outputs, files=("usage.csv", "closing.ndjson", "exclusions.csv")):
     one, other = add_up(bench, [fresh]), add_up(bench, outputs)
     for key in sorted(set(one) | set(other)):
         a, b = (side.get(key, ({}, [num(0)] * len(SUMS) + [0])) for side in (one, other))
@@ -186,7 +186,7 @@ def compare(bench, name, fresh, outputs):
         for bill in output.bills():
             totals[bill["bill"]] += sign * num(bill["total"])
     bench.expect(not any(totals.values()), "%s: totals differ by %s", name, dict(totals))
-    for file in ("usage.csv", "closing.ndjson", "exclusions.csv"):
+    for file in files:
         a, b = ([line for line in output.bytes[file].splitlines() if b",OUT_OF_PERIOD," not in line]
                 for output in (fresh, outputs[-1]))  # what is of no closed period is not remembered
         if file == "exclusions.csv":  # nor of which of several bills without lines they were
@@ -275,6 +275,48 @@ def long_corrections(bench):
     return close_and_correct(long, periods, bench.rng.choice([0, 0, 1]), repriced(long))
 
 
+def late_periods(bench):
+    """Late usage of a period that is too old is on no bill: as if it had never come.  Each event comes once, since which of two is too
+    late decides what is accepted."""
+    long, rng = copy.copy(bench), bench.rng
+    long.world, periods = world_terms.long_world(bench.world, rng)
+    world = long.world
+    if any("spread" in meter or "carry" in meter or meter.get("aggregate") == "time_weighted" for meter in world.catalog["meters"].values()):
+        return False  # what a late one does in later periods is another matter
+    turns = rng.randrange(1, len(periods) - 1)
+    world.catalog["billing"]["late_periods"] = Raw(str(turns))
+    seen, lines = set(), []
+    for line in world.lines:
+        found = records_of(line)
+        keys = {item[0] for item in found if item}
+        if len(found) < 2 and not keys & seen:
+            seen |= keys
+            lines.append(line)
+    world.lines = lines
+    oldest = times.parse_period(periods[len(periods) - 1 - turns], world.catalog["billing"].get("zone"))[0]
+    return close_and_correct(long, periods, 0, repriced(long), in_time(lines, oldest))
+
+
+def in_time(lines, oldest):
+    """What is left of late lines: without usage before an instant, and without withdrawals of such usage."""
+    old = {item[0] for line in lines for item in records_of(line) if item and is_within(line, (times.MIN, oldest))}
+
+    def keep(line):
+        try:
+            events = [Event(record) for record in read_line(line)]
+        except Refused:
+            return True
+        for event in events:
+            if event.type == WITHDRAWAL:
+                data = json.loads(line)["data"]
+                if (data.get("source"), data.get("id")) in old:
+                    return False
+            elif event.at < oldest:
+                return False
+        return True
+    return lambda late: [line for line in late if keep(line)]
+
+
 def months(bench):
     """Three or four months in one run are those of a run each, with the closing of the one before: the same lines, and the same closing."""
     long = copy.copy(bench)
@@ -297,12 +339,15 @@ def months(bench):
 LASTING = ("shortfall", "overage", "minimum", "cap", "credit", "discount", "markup", "fee", "tax")
 
 
-def close_and_correct(bench, periods, waiting, catalogs):
-    """Some of the periods are closed when the first corrections have been made, with their closings."""
+def close_and_correct(bench, periods, waiting, catalogs, in_time=None):
+    """Some of the periods are closed when the first corrections have been made, with their closings; in_time: what is left of late
+    lines, where some are too late."""
     world, rng, make_output = bench.world, bench.rng, type(bench.output)
     rounds = late_lines(world, rng, periods)
     chains = [[output] for output in bill_chain(bench, "closed", periods[:len(periods) - waiting], rounds[0], catalogs[0])]
-    given, changed, compared = [], None, 0
+    given, changed, compared, files = [], None, 0, {}
+    if in_time:  # what is excluded says of it all why it is on no bill
+        files = {"files": ("usage.csv", "closing.ndjson")}
     for number in range(1, ROUNDS):
         inputs = bench.inputs(world, bench.runner.path("late%d" % number), rounds[number], catalogs[number])
         given.append(inputs.events[0])
@@ -318,13 +363,14 @@ def close_and_correct(bench, periods, waiting, catalogs):
         again = correct(bench, "again%d" % number, folders, given[::-1], changed,
                         ["--threads", "3", "--memory", "256MiB"])
         bench.expect(not again, "round %d: the same correction again writes %s", number, again)
-        known, prices = what_is_accepted(rounds[:number + 1]), catalogs[number]
+        known, prices = what_is_accepted(rounds[:1] + [in_time(late) if in_time else late for late in rounds[1:number + 1]]), catalogs[number]
         for period in periods[len(chains):]:
             chains.append([bench.bill("later", catalog=prices, lines=known, period=period,
                                       options=["--opening", chains[-1][-1].folder + "/closing.ndjson"])])
         fresh = bill_chain(bench, "fresh%d-" % number, periods, known, prices)
         for i, output in enumerate(fresh):
-            compared += compare(bench, "round %d, period %d" % (number, i), output, chains[i])
+            compared += compare(bench, "round %d, period %d" % (number, i), output, chains[i], **files)
+            bench.runner.counts["too late"] += chains[i][-1].bytes["exclusions.csv"].count(b",LATE,")
     for chain in chains:
         if len(chain) > 1:
             diff(bench, chain[0], chain[-1], chain, changed)

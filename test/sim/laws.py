@@ -525,7 +525,7 @@ LAWS = [("cut rows", cut_rows), ("attribution", attribution), ("conservation", c
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("scope", scope), ("clock", clock), ("difference", difference), *laws_terms.LAWS]
 APART = [("view", views.law), ("corrections", corrections.corrections),
-         ("long corrections", corrections.long_corrections), ("late clocks", corrections.late_clocks), ("months", corrections.months), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_terms.BESIDE,
+         ("long corrections", corrections.long_corrections), ("late clocks", corrections.late_clocks), ("late periods", corrections.late_periods), ("months", corrections.months), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_terms.BESIDE,
          *laws_cover.LAWS]  # with seeds of their own
 
 

@@ -752,6 +752,8 @@ def report(counts, features, pairs, failures, seconds):
         print("closed and corrected twice: %d lines compared with fresh bills, %d corrections written, "
               "%d amounts explained" % (
                   counts["corrected lines"], counts["corrections"], counts["amounts explained"]))
+    if counts["too late"]:
+        print("rows of what came too late: %d" % counts["too late"])
     if counts["explained"]:
         print("lines explained %d" % counts["explained"])
     if counts["long chains"]:

@@ -68,7 +68,7 @@ class Words:
 
     def credit(self, body, is_term):
         rng, world = self.rng, self.world
-        if "top_up" not in body and self.some(0.25):
+        if "top_up" not in body and "settings_at" not in body and self.some(0.25):
             body["overage"] = "carry"
             world.has("wallets.carry")
         if self.some(0.2):

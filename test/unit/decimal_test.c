@@ -921,6 +921,84 @@ static void numbers_of_all_sizes_are_exact(void **)
     report("numbers of all sizes");
 }
 
+/* What the grammar says of a text without an exponent: digits, a point among them or none. */
+static bool is_plain_number(const char *text, int length)
+{
+    int at = length > 0 && text[0] == '-', whole = 0, part = 0;
+    const bool leads_with_zero = at < length && text[at] == '0';
+    for (; at < length && text[at] >= '0' && text[at] <= '9'; at++) {
+        whole++;
+    }
+    if (whole == 0 || (whole > 1 && leads_with_zero)) {
+        return false;
+    }
+    if (at == length) {
+        return true;
+    }
+    if (text[at] != '.') {
+        return false;
+    }
+    for (at++; at < length && text[at] >= '0' && text[at] <= '9'; at++) {
+        part++;
+    }
+    return part > 0 && at == length;
+}
+
+/* Short texts of all lengths and forms, each also with a character or two that may not be there. */
+static void short_texts_are_read_or_refused(void **)
+{
+    restart_count();
+    random_state = read_env("FARTHING_SEED", 1);
+    printf("  FARTHING_SEED=%llu\n", (unsigned long long)random_state);
+    static const char odd[] = ".-+/: 0\xAE\xFF\x1E\x8A";
+    struct oracle oracle;
+    init_oracle(&oracle);
+    for (int i = 0; i < 2'000'000; i++) {
+        const int length = 1 + random_below(21), point = random_below(24);
+        char text[24], digits[24];
+        for (int k = 0; k < length; k++) {
+            text[k] = k == point ? '.' : (char)('0' + random_below(10));
+        }
+        text[0] = random_below(4) ? text[0] : '-';
+        for (int changes = random_below(3); changes > 0; changes--) {
+            text[random_below(length)] = random_below(4) ? odd[random_below(sizeof odd)]
+                                                         : (char)random_below(256);
+        }
+        if (memchr(text, 'e', (size_t)length) || memchr(text, 'E', (size_t)length)) {
+            continue;
+        }
+        case_count++;
+        struct dec got = DEC_ZERO, expected = DEC_ZERO;
+        char *exact = malloc((size_t)length);
+        assert_non_null(exact);
+        memcpy(exact, text, (size_t)length);
+        const enum number_fault fault = dec_parse((struct text){exact, (size_t)length}, &got);
+        free(exact);
+        enum number_fault wanted = NUMBER_SYNTAX;
+        if (is_plain_number(text, length)) {
+            int count = 0, scale = 0;
+            for (int k = 0; k < length; k++) {
+                if (text[k] == '.') {
+                    scale = length - 1 - k;
+                } else {
+                    digits[count++] = text[k];
+                }
+            }
+            digits[count] = '\0';
+            mpz_set_str(oracle.number, digits, 10);
+            assert_true(expect(&oracle, scale, &expected));
+            wanted = expected.scale <= DEC_SCALE ? NUMBER_OK : NUMBER_SCALE;
+        }
+        if ((fault != wanted || (fault == NUMBER_OK && !dec_equal(got, expected))) &&
+            mismatch("parse")) {
+            printf("    text %.*s: got %s, expected %s\n", length, text, number_fault_name(fault),
+                   number_fault_name(wanted));
+        }
+    }
+    clear_oracle(&oracle);
+    report("short texts");
+}
+
 static void random_values_are_exact(void **)
 {
     restart_count();
@@ -1086,6 +1164,7 @@ int main(void)
         cmocka_unit_test(borders_hold),
         cmocka_unit_test(small_values_are_exact),
         cmocka_unit_test(numbers_of_all_sizes_are_exact),
+        cmocka_unit_test(short_texts_are_read_or_refused),
         cmocka_unit_test(random_values_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
