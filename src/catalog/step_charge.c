@@ -240,6 +240,8 @@ void read_discount(struct work *work)
     if (!is_whole) {
         refuse_key(work, "settle",
                    "is of an amount or of volume tiers: this step bills as it goes");
+    } else if (adjust->worth == WORTH_AMOUNT && step->attribute == ATTRIBUTE_IN_ORDER) {
+        refuse_key(work, "settle", "is of an amount as a whole: in_order bills as it goes");
     }
     if (adjust->worth == WORTH_PERCENT || adjust->worth == WORTH_TIERS) {
         if (adjust->proration.rule != PRORATE_NONE && !adjust->has_limit) {

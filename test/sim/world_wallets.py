@@ -131,7 +131,8 @@ class Words:
             if body.get("clock") == "always":
                 del body["clock"]
             self.world.has("wallets.turns")
-        if ("amount" in body or body.get("mode") == "volume") and self.some(0.3):
+        is_whole = body.get("mode") == "volume" or ("amount" in body and body.get("attribute") != "in_order")
+        if is_whole and self.some(0.3):
             body["settle"] = "at_end"
             self.world.has("wallets.settle")
 
