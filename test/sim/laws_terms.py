@@ -149,6 +149,7 @@ def tame_term(term, is_cut):
         del body["quantity"]
     if kind in ("discount", "markup") and "amount" in body and is_cut:
         body["attribute"] = "in_order"
+        body.pop("settle", None)
     if kind == "discount":  # of the gross base no more is taken than is left of a charge, whatever there is of its other half
         body.pop("base", None)
     if any(word in body.get("where", "") for word in ("amount", "net")):
