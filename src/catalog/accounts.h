@@ -184,7 +184,7 @@ uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t accoun
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
                       struct expr_value *value, bool *is_there);
 /* What records and the catalog say of a customer at an instant, under a name of the catalog's: of
- * the account, or where they say nothing of it then, of the payer.  Of type EXPR_MISSING: nothing. */
+ * the account, or where they say nothing of it then, of the payer.  EXPR_MISSING: nothing. */
 struct expr_value accounts_customer(const struct accounts *accounts, const struct catalog *catalog,
                                     uint32_t account, uint32_t payer, uint32_t name, instant at);
 /* With whom an account of the records shares its commitments at an instant, on the payer's bill:

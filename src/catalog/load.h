@@ -339,8 +339,8 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
 /* The same, of those alone that are evaluated for each row. */
 void step_visit_rows(const struct step *step, void (*visit)(void *context, const struct expr *expr),
                      void *context);
-/* Those, and the numbers of a rate or a percentage alone, which have no bucket: what they ask of the
- * customer is asked for each row. */
+/* Those, and the numbers of a rate or a percentage alone, which have no bucket: what they ask of
+ * the customer is asked for each row. */
 void step_visit_alone(const struct step *step,
                       void (*visit)(void *context, const struct expr *expr), void *context);
 /* Whether its numbers ask for usage("x"). */

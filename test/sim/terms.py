@@ -416,7 +416,7 @@ class ChargeSteps:
     def promised(self, row, step, key):
         body = step.body
         return quantize(self.number(body.get("amount", body.get("quantity")), row, step)
-                        * self.factor(step, row, key[2], (row.account, self.contract(row))))
+                        * self.factor(step, row, key[2], (self.scope_account(self.flow_of(row), step), self.contract(row))))
 
     def settle_commits(self):
         for key, bucket in list(self.memory("commits", dict).items()):
