@@ -329,20 +329,16 @@ static enum status run_percent(struct work *work, struct entry *entry)
 }
 
 enum status step_charge_saving(struct work *work, const struct step *step, uint32_t index,
-                               const struct charge *charge, struct dec before, struct dec base,
-                               bool *is_over, struct dec *saving)
+                               const struct charge_values *values, struct dec before,
+                               struct dec base, struct dec *saving)
 {
-    struct period turn = charge_turn(work, step, charge);
-    struct charge_values values;
     struct dec after, f_before, f_after, part;
-    TRY(charge_numbers(work, step, charge, turn, &values));
     TRY(dec_add(before, base, &after, work->err));
-    TRY(charge_worth(step, &values, before, &f_before, work->err));
-    TRY(charge_worth(step, &values, after, &f_after, work->err));
+    TRY(charge_worth(step, values, before, &f_before, work->err));
+    TRY(charge_worth(step, values, after, &f_after, work->err));
     TRY(dec_subtract(f_after, f_before, &part, work->err));
     part = step->kind == STEP_DISCOUNT ? dec_negate(part) : part;
     *saving = dec_negate(held(work, step, index, part));
-    *is_over = values.is_over;
     return OK;
 }
 

@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 
+#include "price/charge_curve.h"
 #include "price/term_bases.h"
 
 #include "base/nofloat.h"
@@ -22,6 +23,12 @@
 /* An opening state, by the step that made it. */
 struct opened {
     uint32_t node, state;
+};
+
+/* Of a bucket, what the best of a group will take and has not yet, and with which numbers. */
+struct won {
+    struct dec base;
+    const struct charge_values *values; /* NULL: nothing */
 };
 
 struct run {
@@ -32,7 +39,7 @@ struct run {
     uint32_t base_of_count, base_of_capacity, based_count; /* so many bases are in it */
     struct entry *entries;
     uint32_t entry_capacity;
-    struct dec *won; /* of each bucket, what the best of a group will take and has not yet */
+    struct won *won; /* of each bucket */
     uint32_t won_capacity;
 };
 
@@ -68,9 +75,10 @@ static bool has_best(const struct work *work, const struct step *step)
 struct choice {
     uint32_t node, bucket;
     struct dec saving, base;
+    struct charge_values values; /* its numbers */
 };
 
-static struct dec *won_of(struct run *run, uint32_t bucket)
+static struct won *won_of(struct run *run, uint32_t bucket)
 {
     if (bucket >= run->won_capacity) {
         uint32_t more = bucket + bucket / 2 + 16;
@@ -82,6 +90,24 @@ static struct dec *won_of(struct run *run, uint32_t bucket)
     return &run->won[bucket];
 }
 
+/* The numbers of a bucket are asked once, by the first charge that it has, or will have. */
+static enum status ask_values(struct run *run, const struct step *step,
+                              const struct charge *charge, struct choice *own)
+{
+    struct work *work = run->work;
+    if (own->bucket != NONE) {
+        const struct bucket *bucket = &work->buckets[own->bucket];
+        const struct charge_values *known = bucket->step == step && bucket->values
+                                                ? bucket->values
+                                                : won_of(run, own->bucket)->values;
+        if (known) {
+            own->values = *known;
+            return OK;
+        }
+    }
+    return charge_numbers(work, step, charge, charge_turn(work, step, charge), &own->values);
+}
+
 /* One that has a limit saves what is left of it, behind the charges that it will have. */
 static enum status try_step(struct run *run, const struct step *step, uint32_t index,
                             const struct charge *charge, struct choice *best)
@@ -89,7 +115,7 @@ static enum status try_step(struct run *run, const struct step *step, uint32_t i
     struct work *work = run->work;
     struct choice own = {.node = step->node, .bucket = NONE};
     struct dec before = DEC_ZERO;
-    bool takes, is_over;
+    bool takes;
     TRY(charge_where(work, step, charge, &takes));
     if (!takes) {
         return OK;
@@ -97,10 +123,13 @@ static enum status try_step(struct run *run, const struct step *step, uint32_t i
     TRY(step_base(work, step, index, charge, &own.base));
     if (!step_charge_is_alone(step)) {
         TRY(bucket_find(work, step, charge, &own.bucket));
-        TRY(dec_add(work->buckets[own.bucket].x, *won_of(run, own.bucket), &before, work->err));
+        TRY(dec_add(work->buckets[own.bucket].x, won_of(run, own.bucket)->base, &before,
+                    work->err));
     }
-    TRY(step_charge_saving(work, step, index, charge, before, own.base, &is_over, &own.saving));
-    if (!is_over && (best->node == NONE || dec_compare(own.saving, best->saving) > 0)) {
+    TRY(ask_values(run, step, charge, &own));
+    TRY(step_charge_saving(work, step, index, &own.values, before, own.base, &own.saving));
+    if (!own.values.is_over &&
+        (best->node == NONE || dec_compare(own.saving, best->saving) > 0)) {
         *best = own;
     }
     return OK;
@@ -155,8 +184,13 @@ static enum status find_best(struct run *run, const struct step *step, struct ba
         TRY(try_list(run, &of_catalog, 0, group, base->charge, charge, &best));
     }
     if (best.bucket != NONE) {
-        struct dec *won = won_of(run, best.bucket);
-        TRY(dec_add(*won, best.base, won, work->err));
+        struct won *won = won_of(run, best.bucket);
+        TRY(dec_add(won->base, best.base, &won->base, work->err));
+        if (!won->values) {
+            struct charge_values *values = arena_alloc(work->arena, sizeof *values);
+            *values = best.values;
+            won->values = values;
+        }
     }
     *winner = base->winners[group] = best.node;
     return OK;

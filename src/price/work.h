@@ -461,11 +461,12 @@ bool step_waits(const struct step *step);
 enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count);
 /* A plain percentage is of each charge alone: what comes before it changes nothing. */
 bool step_charge_is_alone(const struct step *step);
-/* What a discount saves on a charge, whose base is that, in a bucket that has come to so much
- * before it; less than nothing of a markup.  Not when its turns are over. */
+/* What a discount with these numbers saves on a charge, whose base is that, in a bucket that has
+ * come to so much before it; less than nothing of a markup. */
+struct charge_values;
 enum status step_charge_saving(struct work *work, const struct step *step, uint32_t index,
-                               const struct charge *charge, struct dec before, struct dec base,
-                               bool *is_over, struct dec *saving);
+                               const struct charge_values *values, struct dec before,
+                               struct dec base, struct dec *saving);
 /* True of a charge whose bucket as a whole comes to something, or will as its turn ends. */
 bool step_charge_takes_whole(const struct work *work, const struct entry *entry);
 /* What a step takes of a charge, which it sees as `asks`: its net, what it came to before all
