@@ -200,7 +200,9 @@ static struct expr_value said_of(const struct accounts *accounts, const struct c
 {
     struct expr_value value = {.type = EXPR_MISSING};
     account = accounts_own(accounts, account);
-    if (accounts_setting(accounts, account, name, at, &value, is_there)) {
+    *is_there = false;
+    if (account == NONE /* nobody: see accounts_views.c */ ||
+        accounts_setting(accounts, account, name, at, &value, is_there)) {
         return value;
     }
     uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);

@@ -369,7 +369,7 @@ static void narrow_to_customer(const struct asked *asked)
     const struct accounts *accounts = asked->accounts;
     const uint32_t whose[] = {accounts_own(accounts, asked->account),
                               accounts_own(accounts, asked->payer)};
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 2 && whose[k] != NONE /* nobody: see accounts_views.c */; k++) {
         for (uint32_t i = accounts_first_setting(accounts, whose[k]);
              i < accounts->setting_count && accounts->settings[i].account == whose[k]; i++) {
             if (accounts->settings[i].name < SETTING_SHARING) {
