@@ -9,6 +9,7 @@ import json
 import laws
 import times
 import world_terms
+import world_words
 from exact import num, plain
 from setting import Step
 from usage import WITHDRAWAL, Refused, read_line
@@ -216,6 +217,20 @@ def two_periods(bench):
     return add_up(bench, [start, end, end + (end - start)])
 
 
+def say_numbers(catalog):
+    """What a bucket asks of its customer is asked once in each bill: of the first row there, or as it is made."""
+    for steps in [*world_words.step_lists(catalog), [{kind: body} for step in catalog.get("steps", {}).values() for kind, body in step.items()]]:
+        for step in steps:
+            ((kind, body),) = step.items()
+            if not isinstance(body, dict):
+                continue
+            for key, value in body.items():
+                if value == world_words.NUMBER and kind not in ("rate", "percent"):
+                    body[key] = Raw("2")
+            if "customer." not in str(body) or body.get("settings_at") == "invoice":
+                body.pop("settings_at", None)
+
+
 def add_up(bench, edges):
     world, start = bench.world, edges[0]
     catalog = with_terms(bench, tame(world, is_cut=True), is_cut=True)
@@ -223,6 +238,7 @@ def add_up(bench, edges):
         del catalog["currencies"]["settings_at"]  # each part has an invoice
     for key in ("digits", "mode"):  # and is rounded
         catalog.get("currencies", {}).pop(key, None)
+    say_numbers(catalog)
     if any(a >= b for a, b in zip(edges, edges[1:])) or "commitments" in catalog:  # whose turns are billed as a whole
         return False
     columns = ("account", "sku", "price", "step", "kind", "grant")
