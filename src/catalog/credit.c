@@ -149,7 +149,8 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
 
 /* ---- the order in which they are used ---- */
 
-enum grant_key { BY_PRIORITY, BY_TO, BY_FROM, BY_AMOUNT, BY_ID, BY_WIDTH };
+/* BY_WIDE: as BY_WIDTH, which worked cases that are handed over call so. */
+enum grant_key { BY_PRIORITY, BY_TO, BY_FROM, BY_AMOUNT, BY_ID, BY_WIDTH, BY_WIDE };
 struct grant_order {
     enum grant_key key;
     bool descends;
@@ -182,6 +183,7 @@ static int compare_grants(const void *a_item, const void *b_item)
             order = text_compare(a->grant.id, b->grant.id);
             break;
         case BY_WIDTH:
+        case BY_WIDE:
             order = dec_compare(a->grant.width, b->grant.width);
             break;
         }
@@ -194,7 +196,8 @@ static int compare_grants(const void *a_item, const void *b_item)
 
 static uint32_t read_grant_order(struct work *work, struct grant_order *order)
 {
-    static const char *const names[] = {"priority", "to", "from", "amount", "id", "width", NULL};
+    static const char *const names[] = {"priority", "to",    "from", "amount",
+                                        "id",       "width", "wide", NULL};
     struct loader *loader = work->loader;
     const struct yaml_node *node = key(work, "order");
     static const enum grant_key usual[] = {BY_PRIORITY, BY_TO, BY_FROM};
