@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Bytes of what has no shape of its own at the start of a text: a control character, also one beyond
- * ASCII (U+0080 to U+009F), a character without width or one that turns the direction of writing
- * (U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF); 0: it has. */
+/* Bytes of what has no shape of its own at the start of a text: a control character, also one
+ * beyond ASCII (U+0080 to U+009F), a character without width or one that turns the direction of
+ * writing (U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF); 0: it has. */
 size_t message_hidden_bytes(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -16,10 +16,11 @@ size_t message_hidden_bytes(const char *text)
     if ((at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) || (at[0] == 0xD8 && at[1] == 0x9C)) {
         return 2;
     }
-    const bool is_hidden = (at[0] == 0xE2 && at[1] == 0x80 &&
-                            ((at[2] >= 0x8B && at[2] <= 0x8F) || (at[2] >= 0xA8 && at[2] <= 0xAE))) ||
-                           (at[0] == 0xE2 && at[1] == 0x81 && at[2] >= 0xA0 && at[2] <= 0xAF) ||
-                           (at[0] == 0xEF && at[1] == 0xBB && at[2] == 0xBF);
+    const bool is_hidden =
+        (at[0] == 0xE2 && at[1] == 0x80 &&
+         ((at[2] >= 0x8B && at[2] <= 0x8F) || (at[2] >= 0xA8 && at[2] <= 0xAE))) ||
+        (at[0] == 0xE2 && at[1] == 0x81 && at[2] >= 0xA0 && at[2] <= 0xAF) ||
+        (at[0] == 0xEF && at[1] == 0xBB && at[2] == 0xBF);
     return is_hidden ? 3 : 0;
 }
 

@@ -42,8 +42,9 @@ enum status fail_hint(struct error *err, const char *format, ...)
 /* As vsnprintf, for a line that a person reads: what came in from outside may break no line, be cut
  * in no character, and neither hide nor turn around what stands behind it (Trojan Source,
  * CVE-2021-42574); what would is a question mark. */
-size_t message_hidden_bytes(const char *text); /* of what it begins with, when that is such; 0 */
 void message_format(char *message, size_t size_bytes, const char *format, va_list arguments);
+/* Bytes of the character that a text begins with, when it is one of those; else 0. */
+size_t message_hidden_bytes(const char *text);
 
 #define TRY(call)                        \
     do {                                 \

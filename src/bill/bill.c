@@ -832,8 +832,8 @@ static enum status add_sections(struct arena *arena, struct bill *bill, struct e
         bill->sections = arena_room(arena, bill->sections, bill->section_count, &capacity,
                                     sizeof *bill->sections);
         struct section *section = &bill->sections[bill->section_count++];
-        *section = (struct section){
-            .account = account, .line_first = first, .line_count = i - first};
+        *section =
+            (struct section){.account = account, .line_first = first, .line_count = i - first};
         TRY(dec_sum_read(&sum, &section->amount, err));
         TRY(dec_add(bill->total, section->amount, &bill->total, err));
     }

@@ -632,6 +632,14 @@ static inline bool step_adjusts(const struct step *step)
     return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
 }
 
+/* A plain percentage is of each charge alone: what comes before it changes nothing. */
+static inline bool step_is_alone(const struct step *step)
+{
+    return (step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP) &&
+           step->adjust.worth == WORTH_PERCENT && !step->adjust.has_limit &&
+           step->attribute == ATTRIBUTE_IN_ORDER;
+}
+
 /* Some of a credit's grants, by their places in it, ascending. */
 struct grant_places {
     const uint32_t *items;

@@ -338,9 +338,8 @@ static bool says_another(const struct asked *asked, instant edge)
         if (!asked->names[name]) {
             continue;
         }
-        struct expr_value before =
-            accounts_customer(asked->accounts, asked->catalog, asked->account, asked->payer, name,
-                              edge - 1);
+        struct expr_value before = accounts_customer(asked->accounts, asked->catalog,
+                                                     asked->account, asked->payer, name, edge - 1);
         struct expr_value after = accounts_customer(asked->accounts, asked->catalog, asked->account,
                                                     asked->payer, name, edge);
         bool is_same = before.type == after.type &&
@@ -416,8 +415,8 @@ static void narrow_to_turn(const struct accounts *accounts, const struct catalog
     } else if (item->of_customer) {
         const uint32_t payer = accounts_payer(accounts, kind->account, at);
         bool is_view = accounts_view(accounts, payer) != NONE; /* what it sells its payer buys */
-        struct asked asked = {accounts, catalog, is_view ? payer : kind->account, payer,
-                              item->of_customer, at, slot};
+        struct asked asked = {
+            accounts, catalog, is_view ? payer : kind->account, payer, item->of_customer, at, slot};
         narrow_to_customer(&asked);
     } else if (item->of_account) {
         bool is_own = item->scope == SCOPE_RESOURCE || item->scope == SCOPE_ACCOUNT;

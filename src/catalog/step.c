@@ -595,11 +595,9 @@ void step_visit_alone(const struct step *step,
                       void (*visit)(void *context, const struct expr *expr), void *context)
 {
     step_visit_rows(step, visit, context);
-    bool is_percentage = (step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP) &&
-                         step->adjust.worth == WORTH_PERCENT && !step->adjust.has_limit;
     if (step->kind == STEP_RATE || step->kind == STEP_PERCENT) {
         step_visit(step, visit, context);
-    } else if (is_percentage) {
+    } else if (step_is_alone(step)) {
         visit(context, step->adjust.number.expr);
     }
 }

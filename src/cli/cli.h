@@ -49,8 +49,8 @@ int read_options(const struct command *command, int argc, char **argv, const str
 /* The take of a command whose one option of its own sets a bool. */
 int take_flag(int option, void *flag);
 
-/* One line with names in it, which may be anybody's: nothing in it hides or turns around what stands
- * beside it (base/error.h). */
+/* One line with names in it, which may be anybody's: nothing in it hides or turns around what
+ * stands beside it (base/error.h). */
 void print_line(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Names on standard error who was not billed and why, or the first of them, and where all are. */

@@ -379,10 +379,11 @@ void print_json_text(FILE *out, const char *text)
             fprintf(out, "\\u%04x", *at);
         } else if (size == 0) {
             fputs("\\ufffd", out);
-        } else if (size > 1 && message_hidden_bytes((const char *)at) > 0) { /* two or three bytes */
-            unsigned point = size == 2 ? (at[0] & 0x1Fu) << 6 | (at[1] & 0x3Fu)
-                                       : (at[0] & 0x0Fu) << 12 | (at[1] & 0x3Fu) << 6 |
-                                             (at[2] & 0x3Fu);
+        } else if (size > 1 &&
+                   message_hidden_bytes((const char *)at) > 0) { /* two or three bytes */
+            unsigned point = size == 2
+                                 ? (at[0] & 0x1Fu) << 6 | (at[1] & 0x3Fu)
+                                 : (at[0] & 0x0Fu) << 12 | (at[1] & 0x3Fu) << 6 | (at[2] & 0x3Fu);
             fprintf(out, "\\u%04x", point);
         } else {
             fwrite(at, 1, size, out);

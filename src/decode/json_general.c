@@ -630,7 +630,8 @@ static void decode_items(const struct line *line, const struct text *items, uint
     for (uint32_t i = 0; i < count; i++) {
         const char *end = items[i].at + items[i].size;
         arena_rewind(decoder->arena, decoder->empty);
-        if (!line->is_padded || decode_known(decoder, line->sink, line->text.at, items[i].at, end) == 0) {
+        if (!line->is_padded ||
+            decode_known(decoder, line->sink, line->text.at, items[i].at, end) == 0) {
             decode_record(line, items[i]);
         }
     }

@@ -305,8 +305,7 @@ size_t template_read(struct decoder *decoder, const char *record, const char *re
         const bool is_end =
             record_end ? end == record_end : *end == '\n' || (*end == '\r' && end[1] == '\n');
         if (!is_end || size > LINE_MAX_BYTES ||
-            (decoder->time.at &&
-             !record_find_time(decoder, decoder->time, &decoder->event.at))) {
+            (decoder->time.at && !record_find_time(decoder, decoder->time, &decoder->event.at))) {
             return 0;
         }
         known->last = at;

@@ -184,8 +184,8 @@ void record_print_all(struct decoder *decoder, struct attributes *attributes,
 /* Of the record that ends at end, or with the line where that is NULL: when it has a shape that
  * came before, with no escapes in names and no control characters, fills the decoder's event as
  * record_finish_event wants it, with its members and holders, and returns its size without what
- * ends the line; else 0.  The version is right.  A newline comes, and DECODE_PADDING_BYTES behind it
- * may be read. */
+ * ends the line; else 0.  The version is right.  A newline comes, and DECODE_PADDING_BYTES behind
+ * it may be read. */
 size_t template_read(struct decoder *decoder, const char *record, const char *end);
 /* Sets what is the same in all events. */
 void template_init(struct decoder *decoder);

@@ -252,6 +252,7 @@ static uint32_t count_missing(struct env *env, const char *folder)
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err)
 {
+    assert(options->buffer_bytes % HASH_BLOCK_BYTES == 0);
     uint32_t missing = count_missing(env, folder);
     TRY(env->folder_create(env, folder, err));
     size_t folder_bytes = strlen(folder) + 1;

@@ -28,8 +28,8 @@
 enum { OUTPUT_BUFFER_LEAST_BYTES = 1024 * 1024 };
 
 struct output_options {
-    size_t buffer_bytes; /* of a file, what is written at once: a power of two; less than the least
-                            is that */
+    size_t buffer_bytes; /* what is written of a file at once, whole blocks of HASH_BLOCK_BYTES;
+                            less than the least: that */
     bool replace; /* files of an earlier run may be there, and are replaced at the commit */
     bool beside;  /* other files may be there, and stay */
     /* Which other files of the folder go with those that are replaced: what an earlier run has

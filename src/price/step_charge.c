@@ -302,11 +302,6 @@ static enum status run_units(struct work *work, struct entry *entry)
     return change(work, entry->step, entry->charge, entry->bucket, worth);
 }
 
-bool step_charge_is_alone(const struct step *step)
-{
-    return step->adjust.worth == WORTH_PERCENT && !step->adjust.has_limit && !step_settles(step);
-}
-
 static enum status run_percent(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
@@ -358,7 +353,7 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     if (step->adjust.worth == WORTH_QUANTITY) {
         return run_units(work, entry);
     }
-    if (step_charge_is_alone(step)) {
+    if (step_is_alone(step)) {
         return run_percent(work, entry);
     }
     struct charge copy;

@@ -91,8 +91,8 @@ static struct won *won_of(struct run *run, uint32_t bucket)
 }
 
 /* The numbers of a bucket are asked once, by the first charge that it has, or will have. */
-static enum status ask_values(struct run *run, const struct step *step,
-                              const struct charge *charge, struct choice *own)
+static enum status ask_values(struct run *run, const struct step *step, const struct charge *charge,
+                              struct choice *own)
 {
     struct work *work = run->work;
     if (own->bucket != NONE) {
@@ -121,15 +121,14 @@ static enum status try_step(struct run *run, const struct step *step, uint32_t i
         return OK;
     }
     TRY(step_base(work, step, index, charge, &own.base));
-    if (!step_charge_is_alone(step)) {
+    if (!step_is_alone(step)) {
         TRY(bucket_find(work, step, charge, &own.bucket));
         TRY(dec_add(work->buckets[own.bucket].x, won_of(run, own.bucket)->base, &before,
                     work->err));
     }
     TRY(ask_values(run, step, charge, &own));
     TRY(step_charge_saving(work, step, index, &own.values, before, own.base, &own.saving));
-    if (!own.values.is_over &&
-        (best->node == NONE || dec_compare(own.saving, best->saving) > 0)) {
+    if (!own.values.is_over && (best->node == NONE || dec_compare(own.saving, best->saving) > 0)) {
         *best = own;
     }
     return OK;

@@ -459,8 +459,6 @@ bool step_waits(const struct step *step);
 /* All charges that come to a step over charges, in their order: what it adds are charges of its
  * own. */
 enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count);
-/* A plain percentage is of each charge alone: what comes before it changes nothing. */
-bool step_charge_is_alone(const struct step *step);
 /* What a discount with these numbers saves on a charge, whose base is that, in a bucket that has
  * come to so much before it; less than nothing of a markup. */
 struct charge_values;

@@ -144,7 +144,7 @@ struct meter_scratch {
     const struct needs *needs; /* of each meter */
     struct known_type *types;
     struct known_sku *skus;
-    int type_bits, sku_bits;  /* of a hash, that say where it stands */
+    int type_bits, sku_bits; /* of a hash, that say where it stands */
 };
 
 static void mark_slots(const struct expr *expr, bool *is_read)

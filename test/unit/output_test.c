@@ -656,6 +656,10 @@ static void test_turns(void **state)
 
 /* ---- writing behind ---- */
 
+/* What files are written by: the least, and more blocks of it. */
+static const size_t BUFFERS[] = {0, OUTPUT_BUFFER_LEAST_BYTES + HASH_BLOCK_BYTES,
+                                 2 * OUTPUT_BUFFER_LEAST_BYTES};
+
 enum { BEHIND_FILES = 3, BEHIND_WRITERS = 2, BEHIND_BYTES = 5 * 1024 * 1024 + 77 };
 
 struct behind {
@@ -693,10 +697,11 @@ static void run_behind(void *argument, int index)
 }
 
 /* A file for each of three threads that append, and two that write. */
-static enum status write_behind(struct env *env, const char *folder, struct error *err)
+static enum status write_behind(struct env *env, const char *folder, size_t buffer_bytes,
+                                struct error *err)
 {
     struct behind behind = {0};
-    struct output_options options = {.replace = false};
+    struct output_options options = {.buffer_bytes = buffer_bytes, .replace = false};
     TRY(output_open(env, folder, &options, &behind.output, err));
     enum status status = OK;
     for (int i = 0; i < BEHIND_FILES && status == OK; i++) {
@@ -740,8 +745,11 @@ static void test_write_behind(void **state)
     char folder[512];
     (void)snprintf(folder, sizeof folder, "%s/behind", base);
     struct error err;
-    assert_int_equal(write_behind(env, folder, &err), OK);
-    check_behind(folder);
+    for (size_t i = 0; i < sizeof BUFFERS / sizeof *BUFFERS; i++) {
+        remove_all(folder);
+        assert_int_equal(write_behind(env, folder, BUFFERS[i], &err), OK);
+        check_behind(folder);
+    }
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         bool has_struck = true;
         for (uint64_t n = 1; has_struck; n++) {
@@ -749,7 +757,7 @@ static void test_write_behind(void **state)
             struct fault_plan plan = {.kind = kinds[k], .nth = n};
             env_faulty_plan(env, &plan);
             err = (struct error){0};
-            enum status status = write_behind(env, folder, &err);
+            enum status status = write_behind(env, folder, 0, &err);
             has_struck = env_faulty_has_struck(env);
             env_faulty_plan(env, NULL);
             if (status == OK) {
@@ -791,8 +799,13 @@ static void test_print(void **state)
                                    5 * HASH_BLOCK_BYTES + 3,
                                    7 * HASH_BLOCK_BYTES,
                                    MOST};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct output_options options = {.replace = true};
+    enum {
+        SIZES = sizeof sizes / sizeof *sizes,
+        RUNS = SIZES * (sizeof BUFFERS / sizeof *BUFFERS)
+    };
+    for (size_t run = 0; run < RUNS; run++) {
+        const size_t i = run % SIZES;
+        struct output_options options = {.buffer_bytes = BUFFERS[run / SIZES], .replace = true};
         struct output *output;
         struct output_file *file;
         struct error err;

@@ -372,8 +372,10 @@ static void messages_are_plain(void **state)
         const char *name, *shown;
     } cases[] = {
         {"a\nb\x1b[31m\x7f", "a?b?[31m?"},
-        {"a\xe2\x80\xae" "b\xe2\x81\xa9", "a?b?"},             /* U+202E, U+2069 */
-        {"\xef\xbb\xbfx\xd8\x9cy\xc2\x9bz", "?x?y?z"},          /* U+FEFF, U+061C, U+009B */
+        {"a\xe2\x80\xae"
+         "b\xe2\x81\xa9",
+         "a?b?"},                                             /* U+202E, U+2069 */
+        {"\xef\xbb\xbfx\xd8\x9cy\xc2\x9bz", "?x?y?z"},        /* U+FEFF, U+061C, U+009B */
         {"Z\xc3\xbcrich e\xcc\x81 \xe2\x82\xac \xe2\x80\x93", /* is as it is */
          "Z\xc3\xbcrich e\xcc\x81 \xe2\x82\xac \xe2\x80\x93"},
         {"\xe2\x80", "\xe2\x80"}, /* no UTF-8 */
