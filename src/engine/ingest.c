@@ -143,15 +143,14 @@ static inline uint32_t hour_slot(const struct run *run, instant at)
 
 static inline bool has_steady_slot(const struct run *run, uint32_t account, instant at)
 {
-    return run->has_steady_slots && run->steady_payer[account] != NONE &&
-           period_has(run->period, at);
+    return run->steady_partition[account] != UNSTEADY && period_has(run->period, at);
 }
 
 static inline uint32_t place_steady(const struct run *run, struct record *record, uint32_t account,
                                     enum grain grain, instant at)
 {
     record->slot_s = grain == GRAIN_MONTH ? 0 : hour_slot(run, at);
-    return book_partition(run, run->steady_payer[account]);
+    return run->steady_partition[account];
 }
 
 __attribute__((noinline)) static uint32_t place_other(const struct run *run, struct record *record,
@@ -506,7 +505,7 @@ static void find_pending(struct worker *worker, struct pending *pending)
         *pending->of_block = account;
     }
     if (account != NONE) {
-        __builtin_prefetch(&run->steady_payer[account]);
+        __builtin_prefetch(&run->steady_partition[account]);
     }
 }
 

@@ -6,7 +6,10 @@
 #include "engine/gate.h"
 #include "engine/room.h"
 
-enum { FETCH_AHEAD = 16 }; /* records: what they need from memory is asked for this early */
+/* Records: what they need from memory is asked for this early, and they themselves earlier still.
+ * Processors fetch what is read in order by themselves, but no further than a page goes, and on
+ * virtual machines the next page is long in coming. */
+enum { FETCH_AHEAD = 16, READ_AHEAD = 64 };
 
 bool cursor_fill(struct cursor *cursor)
 {
@@ -191,6 +194,7 @@ static enum status count_groups(struct worker *worker, uint32_t p, struct partit
                 /* A tail that is read as a record fetches what is not needed, no more. */
                 __builtin_prefetch(&run->steady_payer[record[FETCH_AHEAD].account]);
             }
+            __builtin_prefetch(record + READ_AHEAD);
             uint32_t index = group_of(run, partition, record);
             partition->first[index + 1] += 1 + record->tail_units;
             partition->group_at[at++] = index;
@@ -243,6 +247,7 @@ static enum status fill_groups(struct worker *worker, uint32_t p,
             if (end - record > FETCH_AHEAD) { /* if that is a tail, in vain */
                 fetch_verdict(verdicts, record[FETCH_AHEAD].print);
             }
+            __builtin_prefetch(record + READ_AHEAD);
             if (at + FETCH_AHEAD < partition->record_count) {
                 uint32_t group = partition->group_at[at + FETCH_AHEAD];
                 __builtin_prefetch(&partition->units[partition->end[group]], 1);

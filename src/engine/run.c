@@ -191,6 +191,13 @@ static enum status divide_books(struct run *run)
         }
         run->partition_near[range] = (uint8_t)partition;
     }
+    static_assert((int)SPOOL_PARTITIONS_MAX <= (int)UNSTEADY);
+    run->steady_partition = arena_alloc(&run->table_arena, (size_t)count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_steady = run->has_steady_slots && run->steady_payer[i] != NONE;
+        run->steady_partition[i] =
+            is_steady ? (uint8_t)book_partition(run, run->steady_payer[i]) : UNSTEADY;
+    }
     return OK;
 }
 

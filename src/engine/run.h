@@ -236,7 +236,7 @@ struct money_sums {
     struct dec_sum total;
 };
 
-enum { PRODUCTS_KNOWN_BITS = 8, PARTITION_RANGES = 4096 };
+enum { PRODUCTS_KNOWN_BITS = 8, PARTITION_RANGES = 4096, UNSTEADY = 0xFF };
 
 /* A name of nothing, and where it came first, as in an arrival: a subject that is no account, which
  * is read again there, or a SKU that nothing is, with the beginning of its name. */
@@ -395,7 +395,7 @@ struct run {
     instant first_hour;   /* that the period begins in */
     uint32_t into_hour_s; /* how far, begun seconds too */
     struct account_finder finder;
-    struct arena table_arena;          /* of the two */
+    struct arena table_arena;          /* of these three */
     bool *buyer_uses;                  /* of each of accounts->unknown_buyers: it has usage */
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
@@ -449,6 +449,9 @@ struct run {
      * of payers the partition that its first one is in. */
     uint32_t partition_first[SPOOL_PARTITIONS_MAX + 1];
     uint8_t partition_near[PARTITION_RANGES];
+    /* By account: where its records go while it is steady and slots are, else UNSTEADY.  A byte,
+     * so that what each event asks of its account stays in a cache. */
+    uint8_t *steady_partition;
     uint32_t range_shift;
     struct text *file_headers;        /* of CSV files, for reading a record again */
     struct event_count *file_events;  /* records of each file, withdrawals too */
