@@ -135,7 +135,7 @@ static struct metering prepare(struct arena *arena, struct arena *scratch,
 static bool meter_one(const struct metering *metering, const struct event *event)
 {
     struct plain_measure plain;
-    if (meter_take_plain(metering->plan, metering->scratch, event, &plain) != PLAIN_NOT) {
+    if (meter_take_plain(metering->plan, metering->scratch, event, NULL, &plain) != PLAIN_NOT) {
         return true;
     }
     struct measure measure;

@@ -76,6 +76,9 @@ struct member {
     uint64_t path;
     enum member_kind kind;
     bool truth;        /* of MEMBER_BOOL */
+    /* Of an event with a tuple_number, elsewhere not set: it is the same in all that have this
+     * number; and `number` is what its text comes to. */
+    bool is_of_tuple, has_number;
     uint64_t print;    /* what it adds to the event's; 0 when that was not kept */
     struct text text;  /* unescaped, of MEMBER_TEXT */
     struct dec number; /* of MEMBER_NUMBER */
@@ -106,6 +109,9 @@ struct event {
     uint64_t type_print; /* the type's part of it, or 0: a hash for who looks types up */
     /* Of an event of a segment: which text of its block, from 1 on; else 0. */
     uint32_t source_number, subject_number;
+    /* And what it has in common with others of its block: type, source, the paths of its members in
+     * their order, and the values of some. */
+    uint32_t tuple_number;
 };
 
 /* NULL when data has no scalar at that path. */

@@ -284,7 +284,7 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
     event->type = texts[ATTRIBUTE_TYPE];
     event->subject = texts[ATTRIBUTE_SUBJECT];
     event->type_print = attributes->prints[ATTRIBUTE_TYPE];
-    event->source_number = event->subject_number = 0;
+    event->source_number = event->subject_number = event->tuple_number = 0;
     event->members = decoder->members;
     event->member_count = member_count;
     event->holders = decoder->holders;

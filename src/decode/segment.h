@@ -124,9 +124,10 @@ bool segment_open(struct segment_reader *reader, struct text block, const char *
 const struct event *segment_next(struct segment_reader *reader, const char **fault);
 /* How many have been read of the block. */
 uint32_t segment_position(const struct segment_reader *reader);
-/* Numbers of sources and subjects (struct event) of the open block are at most so many. */
+/* Numbers of sources, subjects and tuples (struct event) of the open block are at most so many. */
 uint32_t segment_source_count(const struct segment_reader *reader);
 uint32_t segment_subject_count(const struct segment_reader *reader);
+uint32_t segment_tuple_count(const struct segment_reader *reader);
 /* Appends the canonical bytes (decode_canonical) of the event that was read last. */
 void segment_canonical(const struct segment_reader *reader, struct buffer *out);
 

@@ -22,9 +22,8 @@ enum {
     SHAPES_MAX_BYTES = 2 * SEGMENT_TEXTS_MAX_BYTES, /* of full blocks, and one record more */
     EVENT_TEXTS = 3, /* that are no values: source, type, and the shape's */
     TUPLES_MAX_BYTES = 32 * 1024 * 1024,
-    FETCH_AHEAD = 12, /* events */
-    LINE_BYTES = 64,  /* of a cache */
-    IDS_AT_ONCE = 32, /* so that they are in memory by the time they are hashed */
+    LINE_BYTES = 64,   /* of a cache */
+    HEADS_AT_ONCE = 32, /* so that what they name is in memory by the time it is asked for */
 };
 
 struct cursor {
@@ -91,15 +90,21 @@ struct tuple {
     } codes[]; /* as many as its shape has in tuples */
 };
 
+/* What each event has, whatever its shape. */
+struct head {
+    uint32_t tuple, subject; /* their codes */
+    instant at;
+    struct text id; /* none: the event cannot be read */
+};
+
 struct segment_reader {
     struct arena *arena;
     struct arena_mark empty;
     ZSTD_DCtx *unpacker;
     struct member members[MEMBERS_MAX];
-    char id_room[IDS_AT_ONCE * ATTRIBUTE_MAX_BYTES + TEXT_ROOM_BYTES];
-    struct text
-        next_ids[IDS_AT_ONCE]; /* of the events from ids_first on; of one that has none, none */
-    uint32_t ids_first, ids_count;
+    char id_room[HEADS_AT_ONCE * ATTRIBUTE_MAX_BYTES + TEXT_ROOM_BYTES];
+    struct head heads[HEADS_AT_ONCE]; /* of the events from heads_first on */
+    uint32_t heads_first, heads_count;
     const char *fault;
     struct segment_header header;
     struct cursor body;
@@ -121,7 +126,7 @@ struct segment_reader {
     const unsigned char *time_sizes;
     struct cursor times;
     struct text_column ids;
-    int64_t unit, at;
+    int64_t unit, at, at_max; /* of times: nanoseconds, and so many of them */
     uint32_t next;
     struct event event;        /* the last one */
     const struct shape *shape; /* its shape */
@@ -150,6 +155,11 @@ uint32_t segment_source_count(const struct segment_reader *reader)
 uint32_t segment_subject_count(const struct segment_reader *reader)
 {
     return reader->subject_count;
+}
+
+uint32_t segment_tuple_count(const struct segment_reader *reader)
+{
+    return reader->tuple_count;
 }
 
 /* ---- streams ------------------------------------------------------------------------------- */
@@ -641,6 +651,7 @@ static bool read_plan(struct segment_reader *reader, struct cursor plan, struct 
         return find_fault(reader, "segment: a time that cannot be");
     }
     reader->unit = (int64_t)POWER64[unit];
+    reader->at_max = INSTANT_MAX / reader->unit;
     reader->at = (int64_t)first;
     if (!next_number(reader, &plan, count, &reader->subject_count) ||
         !next_number(reader, &plan, count, &reader->shape_count)) {
@@ -742,7 +753,7 @@ static bool open_streams(struct segment_reader *reader)
 bool segment_open(struct segment_reader *reader, struct text block, const char **fault)
 {
     arena_rewind(reader->arena, reader->empty);
-    reader->next = reader->ids_first = reader->ids_count = 0;
+    reader->next = reader->heads_first = reader->heads_count = 0;
     reader->fault = NULL;
     reader->unpacked_bytes = reader->shape_bytes = 0;
     reader->leaf_count = reader->pattern_count = 0;
@@ -788,7 +799,7 @@ static inline bool next_time(struct segment_reader *reader, uint32_t index, inst
     uint64_t step = read_le64(times->at) & SIZE_MASKS[size];
     times->at += size;
     reader->at = (int64_t)((uint64_t)reader->at + (uint64_t)unzigzag(step));
-    if (reader->at < 0 || reader->at > INSTANT_MAX / reader->unit) {
+    if (reader->at < 0 || reader->at > reader->at_max) {
         return false;
     }
     *at = reader->at * reader->unit;
@@ -840,15 +851,16 @@ static inline bool next_dec(struct leaf *leaf, struct dec *number)
 }
 
 /* A text that is a number: as many digits after the point as it had, zeros too. */
-static inline bool next_decimal(struct leaf *leaf, struct text *text)
+static inline bool next_decimal(struct leaf *leaf, struct member *member)
 {
     int scale, size;
     int64_t mantissa = 0;
     if (!next_mantissa(leaf, &scale, &size, &mantissa) || size == NUMBER_WIDE_SIZE) {
         return false;
     }
-    *text =
-        (struct text){leaf->room, (size_t)dec_format((struct dec){mantissa, scale}, leaf->room)};
+    member->number = (struct dec){mantissa, scale};
+    member->has_number = scale == 0 || mantissa % 10 != 0; /* else it has a shorter form */
+    member->text = (struct text){leaf->room, (size_t)dec_format(member->number, leaf->room)};
     return true;
 }
 
@@ -860,10 +872,12 @@ static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
     bool is_good = true;
     member->path = leaf->path;
     member->kind = MEMBER_TEXT;
+    member->is_of_tuple = member->has_number = false;
     switch ((enum segment_coding)leaf->coding) {
     case TEXT_IN_TUPLE:
         member->print = (*codes)->print;
         member->text = reader->texts[(*codes)++->code];
+        member->is_of_tuple = true;
         return true;
     case WORD_IN_TUPLE:
         set_word(member, (*codes)++->code);
@@ -889,7 +903,7 @@ static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
         is_good = next_dec(leaf, &member->number);
         break;
     case DECIMAL_COLUMN:
-        is_good = next_decimal(leaf, &member->text);
+        is_good = next_decimal(leaf, member);
         break;
     case TEXT_COLUMN:
         is_good = next_text(&leaf->texts, leaf->room, false, true, &member->text);
@@ -918,57 +932,51 @@ static bool set_targets(struct event *event)
     return true;
 }
 
-/* Always inlined: gcc takes a function that only fetches for one that does nothing, and leaves its
- * call out. */
-__attribute__((always_inline)) static inline void fetch_ahead(const struct segment_reader *reader,
-                                                              uint32_t index)
+/* False when it cannot be read, and then none behind it can. */
+static inline bool read_head(struct segment_reader *reader, uint32_t index, char *room,
+                             struct head *head)
 {
-    __builtin_prefetch(&reader->subjects[code_at(&reader->subject_codes, index)]);
-    __builtin_prefetch(tuple_at(reader, code_at(&reader->tuple_codes, index)));
+    head->tuple = code_at(&reader->tuple_codes, index);
+    head->subject = code_at(&reader->subject_codes, index);
+    if (head->tuple >= reader->tuple_count || head->subject >= reader->subject_count) {
+        return false;
+    }
+    __builtin_prefetch(&reader->subjects[head->subject]);
+    __builtin_prefetch(tuple_at(reader, head->tuple));
+    return next_time(reader, index, &head->at) &&
+           next_text(&reader->ids, room, true, false, &head->id);
 }
 
-/* The ids of the events from index on.  One that cannot be read is empty, and so is none behind it.
- */
-static void read_ids(struct segment_reader *reader, uint32_t index)
+/* Those of the events from index on. */
+static void read_heads(struct segment_reader *reader, uint32_t index)
 {
     uint32_t left = reader->header.event_count - index;
     char *room = reader->id_room;
-    reader->ids_first = index;
-    reader->ids_count = left < IDS_AT_ONCE ? left : (uint32_t)IDS_AT_ONCE;
-    for (uint32_t i = 0; i < reader->ids_count; i++) {
-        struct text *id = &reader->next_ids[i];
-        if (!next_text(&reader->ids, room, true, false, id)) {
-            *id = TEXT("");
-            reader->ids_count = i + 1;
+    reader->heads_first = index;
+    reader->heads_count = left < HEADS_AT_ONCE ? left : (uint32_t)HEADS_AT_ONCE;
+    for (uint32_t i = 0; i < reader->heads_count; i++) {
+        struct head *head = &reader->heads[i];
+        if (!read_head(reader, index + i, room, head)) {
+            head->id = TEXT("");
+            reader->heads_count = i + 1;
         }
-        room += id->at == room ? id->size : 0;
+        room += head->id.at == room ? head->id.size : 0;
     }
-}
-
-/* False when the event at index has none. */
-static inline bool next_id(struct segment_reader *reader, uint32_t index, struct text *id)
-{
-    if (index - reader->ids_first >= reader->ids_count) {
-        read_ids(reader, index);
-    }
-    *id = reader->next_ids[index - reader->ids_first];
-    return id->size > 0;
 }
 
 static inline bool read_event(struct segment_reader *reader, uint32_t index, struct event *made)
 {
-    uint32_t tuple_code = code_at(&reader->tuple_codes, index);
-    uint32_t subject_code = code_at(&reader->subject_codes, index);
-    if (tuple_code >= reader->tuple_count || subject_code >= reader->subject_count) {
+    if (index - reader->heads_first >= reader->heads_count) {
+        read_heads(reader, index);
+    }
+    const struct head *head = &reader->heads[index - reader->heads_first];
+    if (head->id.size == 0) {
         return false;
     }
-    const struct tuple *tuple = tuple_at(reader, tuple_code);
-    const struct subject *subject = &reader->subjects[subject_code];
+    const struct tuple *tuple = tuple_at(reader, head->tuple);
+    const struct subject *subject = &reader->subjects[head->subject];
     struct shape *shape = &reader->shapes[tuple->shape];
     uint64_t print = tuple->print + subject->print;
-    if (!next_time(reader, index, &made->at) || !next_id(reader, index, &made->id)) {
-        return false;
-    }
     const struct tuple_code *codes = tuple->codes;
     for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
         if (!next_value(reader, &shape->leaves[i], &codes, &reader->members[i], &print)) {
@@ -977,11 +985,14 @@ static inline bool read_event(struct segment_reader *reader, uint32_t index, str
     }
     reader->shape = shape;
     made->kind = EVENT_USAGE;
+    made->id = head->id;
+    made->at = head->at;
     made->source = reader->texts[tuple->source];
     made->type = reader->texts[tuple->type];
     made->type_print = tuple->type_print;
     made->source_number = tuple->source + 1;
-    made->subject_number = subject_code + 1;
+    made->subject_number = head->subject + 1;
+    made->tuple_number = head->tuple + 1;
     made->subject = (struct text){reader->subject_bytes + subject->offset, subject->size};
     made->members = reader->members;
     made->member_count = shape->form.leaf_count;
@@ -998,9 +1009,6 @@ const struct event *segment_next(struct segment_reader *reader, const char **fau
     *fault = NULL;
     if (reader->next == reader->header.event_count || reader->fault) {
         return NULL;
-    }
-    if (reader->next + FETCH_AHEAD < reader->header.event_count) {
-        fetch_ahead(reader, reader->next + FETCH_AHEAD);
     }
     if (!read_event(reader, reader->next, &reader->event)) {
         *fault = reader->fault = "segment: an event cannot be read";

@@ -1093,8 +1093,10 @@ static inline __attribute__((always_inline)) bool measure_plain(struct worker *w
                                                                 struct plain_measure *plain,
                                                                 struct pending *pending)
 {
+    struct plain_tuple *tuple =
+        event->tuple_number == 0 ? NULL : &worker->block_tuples[event->tuple_number];
     enum plain_taken taken =
-        meter_take_plain(worker->run->plan, worker->meter_scratch, event, plain);
+        meter_take_plain(worker->run->plan, worker->meter_scratch, event, tuple, plain);
     if (taken == PLAIN_LEFT) {
         set_unmetered(event, pending);
     }
@@ -1244,6 +1246,7 @@ static void prepare_block(struct worker *worker)
 {
     uint32_t sources = segment_source_count(worker->segments) + 1;
     uint32_t subjects = segment_subject_count(worker->segments) + 1;
+    uint32_t tuples = segment_tuple_count(worker->segments) + 1;
     if (sources > worker->block_source_capacity) {
         worker->block_source_capacity = sources * 2;
         worker->block_sources = arena_alloc(&worker->arena, worker->block_source_capacity *
@@ -1254,7 +1257,13 @@ static void prepare_block(struct worker *worker)
         worker->block_accounts = arena_alloc(&worker->arena, worker->block_account_capacity *
                                                                  sizeof *worker->block_accounts);
     }
+    if (tuples > worker->block_tuple_capacity) {
+        worker->block_tuple_capacity = tuples * 2;
+        worker->block_tuples = arena_alloc(&worker->arena, worker->block_tuple_capacity *
+                                                               sizeof *worker->block_tuples);
+    }
     memset(worker->block_sources, 0, sources * sizeof *worker->block_sources);
+    memset(worker->block_tuples, 0, tuples * sizeof *worker->block_tuples);
     for (uint32_t i = 0; i < subjects; i++) {
         worker->block_accounts[i] = UNKNOWN;
     }

@@ -275,13 +275,14 @@ struct worker {
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
     /* Of the texts of a segment's block, by number (struct event): the part of a source in the
-     * identity of events, the account of a subject. */
+     * identity of events, the account of a subject, what the meter makes of a tuple. */
     struct block_source {
         uint64_t key;
         bool is_known;
     } * block_sources;
     uint32_t *block_accounts;
-    uint32_t block_source_capacity, block_account_capacity;
+    struct plain_tuple *block_tuples;
+    uint32_t block_source_capacity, block_account_capacity, block_tuple_capacity;
     uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
     struct total *read_totals;           /* of the records of each meter, then of none */

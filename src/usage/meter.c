@@ -641,9 +641,60 @@ __attribute__((noinline)) static enum plain_taken take_expressions(struct meter_
     return fault == EXCLUDE_NONE ? PLAIN_MEASURED : PLAIN_NOT;
 }
 
-enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
-                                  const struct event *event, struct plain_measure *out)
+/* Keeps what an event with a tuple was measured by, where all others with it are measured by the
+ * same. */
+static void learn_tuple(struct plain_tuple *tuple, const struct known_type *known,
+                        const struct event *event, const struct member *name,
+                        const struct plain_measure *found)
 {
+    if (known->has_expr || (name && !name->is_of_tuple)) {
+        return;
+    }
+    const struct member *value = known->has_value ? event_member(event, known->value_path) : NULL;
+    *tuple = (struct plain_tuple){
+        .meter = found->meter,
+        .sku = found->sku,
+        .number = *found->number,
+        .grain = found->grain,
+        .is_known = true,
+        .is_from_text = known->is_from_text,
+        .may_be_negative = known->may_be_negative,
+        .value_at = value ? (uint16_t)(value - event->members) : (uint16_t)MEMBERS_MAX};
+}
+
+/* The same as meter_take_plain, of an event with a tuple that is known, and a value that is a
+ * number already; else false. */
+static inline bool take_tuple(struct plain_tuple *tuple, const struct event *event,
+                              struct plain_measure *out)
+{
+    if (!tuple->is_known) {
+        return false;
+    }
+    if (tuple->value_at < MEMBERS_MAX) {
+        const struct member *member = &event->members[tuple->value_at];
+        bool is_number =
+            member->kind == MEMBER_NUMBER || (tuple->is_from_text && member->has_number);
+        if (!is_number || (member->number.mantissa < 0 && !tuple->may_be_negative)) {
+            return false;
+        }
+        out->value = member->number;
+    } else {
+        out->value = dec_from_int(1);
+    }
+    out->meter = tuple->meter;
+    out->sku = tuple->sku;
+    out->grain = tuple->grain;
+    out->number = &tuple->number;
+    return true;
+}
+
+enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
+                                  const struct event *event, struct plain_tuple *tuple,
+                                  struct plain_measure *out)
+{
+    if (tuple && take_tuple(tuple, event, out)) {
+        return PLAIN_MEASURED;
+    }
     struct known_type *known = find_type(plan, scratch, event, &out->meters, &out->meter_count);
     if (!known || !known->is_plain) {
         return PLAIN_NOT;
@@ -674,20 +725,24 @@ enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_sc
     }
     out->meter = known->meter;
     out->grain = known->grain;
+    const struct member *name = NULL;
     if (known->sku != NONE) {
         out->sku = known->sku;
         out->number = &known->number;
-        return PLAIN_MEASURED;
+    } else {
+        name = member_near(event, known->sku_path, &known->sku_at);
+        struct known_sku *sku = name && name->kind == MEMBER_TEXT
+                                    ? find_sku(scratch, known->meter, name->print, name->text)
+                                    : NULL;
+        if (!sku) {
+            return PLAIN_NOT;
+        }
+        out->sku = sku->sku;
+        out->number = &sku->number;
     }
-    const struct member *name = member_near(event, known->sku_path, &known->sku_at);
-    struct known_sku *sku = name && name->kind == MEMBER_TEXT
-                                ? find_sku(scratch, known->meter, name->print, name->text)
-                                : NULL;
-    if (!sku) {
-        return PLAIN_NOT;
+    if (tuple && !tuple->is_known) {
+        learn_tuple(tuple, known, event, name, out);
     }
-    out->sku = sku->sku;
-    out->number = &sku->number;
     return PLAIN_MEASURED;
 }
 

@@ -95,21 +95,30 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
 /* What most events come to: one meter takes it, which has no key, dimension or resource and a
  * constant SKU or one that is a plain member, and nothing is wrong with what it reads. */
 struct plain_measure {
-    const uint32_t *meters; /* of the event, whatever it comes to: as meter_find says */
+    const uint32_t *meters; /* of the event, unless it is measured: as meter_find says */
     uint32_t meter_count;
     uint32_t meter, sku;
     enum grain grain; /* of the meter */
     struct dec value;
     uint32_t *number; /* what the caller keeps of this meter and SKU; NONE at first */
 };
+/* What is known of the plain events of one tuple (struct event): all but the value. */
+struct plain_tuple {
+    uint32_t meter, sku, number; /* as above */
+    enum grain grain;
+    bool is_known, is_from_text, may_be_negative;
+    uint16_t value_at; /* of its members; MEMBERS_MAX: each is 1 */
+};
 enum plain_taken {
     PLAIN_NOT,  /* meter_apply is to be asked */
     PLAIN_LEFT, /* the filter says no; nothing is set */
     PLAIN_MEASURED
 };
-/* The same as meter_apply, sooner. */
+/* The same as meter_apply, sooner.  tuple: what was found of that of the event before, zero at first;
+ * NULL for an event that has none. */
 enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
-                                  const struct event *event, struct plain_measure *out);
+                                  const struct event *event, struct plain_tuple *tuple,
+                                  struct plain_measure *out);
 
 /* ---- series: what a row is about, but for account and time ----------------------------------- */
 

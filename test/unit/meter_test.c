@@ -99,7 +99,7 @@ static void check_event(void *context, const struct event *event, size_t, struct
     assert_int_equal(count, known_count);
     assert_true(count == 0 || meters == known);
     struct plain_measure plain;
-    enum plain_taken taken = meter_take_plain(both->plan, both->scratch, event, &plain);
+    enum plain_taken taken = meter_take_plain(both->plan, both->scratch, event, NULL, &plain);
     bool is_plain = taken == PLAIN_MEASURED;
     both->plain += is_plain;
     both->left += taken == PLAIN_LEFT;
