@@ -9,6 +9,7 @@
 #include "catalog/load.h"
 #include "decode/decode.h"
 #include "draw.h"
+#include "decode/segment.h"
 #include "usage/usage.h"
 
 #include <cmocka.h> /* last: it defines fail() */
@@ -64,11 +65,15 @@ static const struct catalog *load(struct arena *arena, uint32_t sku_count)
     return catalog;
 }
 
+enum { BLOCK_EVENTS = 50'000 };
+
 struct both {
     const struct catalog *catalog;
     struct meter_plan *plan;
     struct meter_scratch *scratch;
-    uint64_t plain, left, whole;
+    struct segment_writer *segments;
+    struct decoder *again;
+    uint64_t plain, left, whole, tuples;
 };
 
 /* What a caller keeps of a meter and a SKU is of no other. */
@@ -90,17 +95,17 @@ static void check_sku(const struct both *both, const struct meter *meter, const 
     assert_true(text_equal(name, wanted));
 }
 
-static void check_event(void *context, const struct event *event, size_t, struct text)
+static void check_measure(struct both *both, const struct event *event, struct plain_tuple *tuple)
 {
-    struct both *both = context;
     uint32_t count, known_count;
     const uint32_t *meters = meter_find(both->plan, both->scratch, event, &count);
     const uint32_t *known = meter_plan_find(both->plan, event->type, &known_count);
     assert_int_equal(count, known_count);
     assert_true(count == 0 || meters == known);
     struct plain_measure plain;
-    enum plain_taken taken = meter_take_plain(both->plan, both->scratch, event, NULL, &plain);
+    enum plain_taken taken = meter_take_plain(both->plan, both->scratch, event, tuple, &plain);
     bool is_plain = taken == PLAIN_MEASURED;
+    both->tuples += is_plain && tuple && plain.number == &tuple->number;
     both->plain += is_plain;
     both->left += taken == PLAIN_LEFT;
     both->whole += taken == PLAIN_NOT;
@@ -131,6 +136,41 @@ static void check_event(void *context, const struct event *event, size_t, struct
     assert_int_equal(measure.value.scale, plain.value.scale);
     assert_true(*plain.number == NONE || *plain.number == number_of(&plain));
     *plain.number = number_of(&plain);
+}
+
+/* The events of a block once more, by what is known of their tuples. */
+static void check_block(struct both *both)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct text block = segment_finish(both->segments, 0);
+    char *bytes = arena_calloc(&arena, block.size + SEGMENT_PADDING_BYTES, 1);
+    memcpy(bytes, block.at, block.size);
+    struct arena reading;
+    arena_init(&reading, NULL, 0);
+    struct segment_reader *reader = segment_reader_new(&reading);
+    const char *fault;
+    assert_true(segment_open(reader, (struct text){bytes, block.size}, &fault));
+    struct plain_tuple *tuples =
+        arena_calloc(&arena, segment_tuple_count(reader) + 1u, sizeof *tuples);
+    for (const struct event *event; (event = segment_next(reader, &fault)) != NULL;) {
+        assert_in_range(event->tuple_number, 1, segment_tuple_count(reader));
+        check_measure(both, event, &tuples[event->tuple_number]);
+    }
+    assert_null(fault);
+    arena_release(&reading);
+    arena_release(&arena);
+}
+
+static void check_event(void *context, const struct event *event, size_t, struct text record)
+{
+    struct both *both = context;
+    check_measure(both, event, NULL);
+    struct error err;
+    assert_int_equal(segment_add(both->segments, event, record, NULL, both->again, &err), OK);
+    if (segment_count(both->segments) == BLOCK_EVENTS) {
+        check_block(both);
+    }
 }
 
 static void refuse(void *, const struct finding *finding)
@@ -198,18 +238,24 @@ static void check_events(struct both *both, struct arena *decoding, uint32_t sku
 
 static void check(uint32_t sku_count)
 {
-    struct arena arena, decoding, metering;
+    struct arena arena, decoding, metering, segments;
     arena_init(&arena, NULL, 0);
+    arena_init(&segments, NULL, 0);
     arena_init(&decoding, NULL, 0);
     arena_init(&metering, NULL, 0);
     struct both both = {.catalog = load(&arena, sku_count)};
     both.plan = meter_plan_new(&arena, both.catalog);
     both.scratch = meter_scratch_new(&metering, both.catalog);
+    both.segments = segment_writer_new(&segments);
+    both.again = decoder_new(&arena);
     check_events(&both, &decoding, sku_count);
-    print_message("%u SKUs: %llu events the short way, %llu left by it, %llu the long one\n",
-                  sku_count, (unsigned long long)both.plain, (unsigned long long)both.left,
-                  (unsigned long long)both.whole);
-    assert_true(both.plain > 50'000 && both.left > 5'000 && both.whole > 20'000);
+    print_message("%u SKUs: %llu events the short way, %llu of them by their tuple, %llu left by it, "
+                  "%llu the long one\n",
+                  sku_count, (unsigned long long)both.plain, (unsigned long long)both.tuples,
+                  (unsigned long long)both.left, (unsigned long long)both.whole);
+    assert_true(both.plain > 100'000 && both.left > 10'000 && both.whole > 40'000);
+    assert_true(both.tuples > 1'000);
+    arena_release(&segments);
     arena_release(&arena);
     arena_release(&decoding);
     arena_release(&metering);
