@@ -73,8 +73,8 @@ done < <(nm -A $pure_objects | awk '$2 ~ /^[BbDdCGgSs]$/ { sub(/:.*/, "", $1); p
 
 # ---- Exact ----
 
-money_sources=$(ls src/base/decimal.c src/base/money.c src/base/calendar.c src/base/zone.c \
-    src/expr/*.c src/catalog/*.c src/price/*.c src/bill/*.c 2>/dev/null)
+money_sources=$(ls src/base/decimal.c src/base/decimal_text.c src/base/money.c src/base/calendar.c \
+    src/base/zone.c src/expr/*.c src/catalog/*.c src/price/*.c src/bill/*.c 2>/dev/null)
 for source in $money_sources; do
     last=$(grep -E '^[[:space:]]*#[[:space:]]*include' "$source" | tail -n 1)
     [[ $last == *'"base/nofloat.h"'* ]] ||

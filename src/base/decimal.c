@@ -1,33 +1,29 @@
-/* decimal.c - see decimal.h.
+/* decimal.c - arithmetic of decimals; their text is decimal_text.c's.
  *
  * Every operation works on a sign and a magnitude.  Nearly all magnitudes of real bills fit 64 bits
  * and their products 128, so each operation tries these first, in registers; the rest goes through
  * a struct big of fixed size on the stack and GMP's mpn functions, which neither allocate nor fail.
- * Three facts keep the bodies short:
+ * Two facts keep the bodies short:
  *   - a canonical mantissa with a scale ends in a digit other than zero, so a sum of two different
  *     scales is canonical as it stands;
- *   - 10^38 < 2^127, so a mantissa can be negated, and two of them add up in 128 unsigned bits;
- *   - x is a multiple of 10 exactly when x * (1/5 mod 2^n), rotated right by one bit, is at most
- *     (2^n - 1) / 10, and that is then the quotient: trailing zeros go without a division.
+ *   - 10^38 < 2^127, so a mantissa can be negated, and two of them add up in 128 unsigned bits.
  */
-#include "base/decimal.h"
+#include "base/decimal_inline.h"
 
 #include <assert.h>
 #include <gmp.h>
-#include <stddef.h>
 #include <string.h>
-
-#include "base/digits.h"
 
 #include "base/nofloat.h"
 
 _Static_assert(GMP_LIMB_BITS == 64 && GMP_NAIL_BITS == 0, "limbs are those of struct wide");
 
-enum {
-    POWER128_MAX = 38,
-    BIG_LIMBS = 8, /* a x b x 10^54 has 434 bits */
-    WIDE_LIMBS = 4,
-};
+static u128 join_limbs(uint64_t low, uint64_t high)
+{
+    return (u128)high << 64 | low;
+}
+
+/* ---- powers of ten ------------------------------------------------------------------------- */
 
 const uint64_t POWER64[POWER64_MAX + 1] = {
     1,
@@ -52,99 +48,32 @@ const uint64_t POWER64[POWER64_MAX + 1] = {
     10'000'000'000'000'000'000u,
 };
 
-#define E19          ((u128)10'000'000'000'000'000'000u)
-#define MANTISSA_END (E19 * E19) /* 10^38: the first magnitude that is too large */
-
-/* 10^0 .. 10^38. */
-static u128 power128(int exponent)
-{
-    assert(exponent >= 0 && exponent <= POWER128_MAX);
-    return exponent <= POWER64_MAX ? POWER64[exponent] : E19 * POWER64[exponent - POWER64_MAX];
-}
-
-static u128 magnitude_of(i128 value)
-{
-    return value < 0 ? -(u128)value : (u128)value;
-}
-
-static bool fits64(u128 value)
-{
-    return (uint64_t)(value >> 64) == 0;
-}
-
-/* ---- names --------------------------------------------------------------------------------- */
-
-static const char *const ROUNDING_NAMES[ROUND_MODES] = {
-    [ROUND_HALF_UP] = "half_up", [ROUND_HALF_EVEN] = "half_even", [ROUND_HALF_DOWN] = "half_down",
-    [ROUND_UP] = "up",           [ROUND_DOWN] = "down",           [ROUND_CEILING] = "ceiling",
-    [ROUND_FLOOR] = "floor",
+#define INVERSE(power) {UINT64_MAX / (power), (uint64_t)(~(u128)0 / (power)) + 1}
+const struct inverse INVERSES[DEC_SCALE + 1] = {
+    {0, 0}, /* none is asked for */
+    INVERSE(10),
+    INVERSE(100),
+    INVERSE(1'000),
+    INVERSE(10'000),
+    INVERSE(100'000),
+    INVERSE(1'000'000),
+    INVERSE(10'000'000),
+    INVERSE(100'000'000),
+    INVERSE(1'000'000'000),
+    INVERSE(10'000'000'000),
+    INVERSE(100'000'000'000),
+    INVERSE(1'000'000'000'000),
+    INVERSE(10'000'000'000'000),
+    INVERSE(100'000'000'000'000),
+    INVERSE(1'000'000'000'000'000),
+    INVERSE(10'000'000'000'000'000),
+    INVERSE(100'000'000'000'000'000),
+    INVERSE(1'000'000'000'000'000'000),
 };
-
-bool rounding_parse(struct text name, enum rounding *mode)
-{
-    for (int i = 0; i < ROUND_MODES; i++) {
-        if (text_equal(name, text_of(ROUNDING_NAMES[i]))) {
-            *mode = (enum rounding)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *rounding_name(enum rounding mode)
-{
-    assert((unsigned)mode < ROUND_MODES);
-    return ROUNDING_NAMES[mode];
-}
-
-enum rounding rounding_mirrored(enum rounding mode)
-{
-    return mode == ROUND_CEILING ? ROUND_FLOOR : mode == ROUND_FLOOR ? ROUND_CEILING : mode;
-}
-
-const char *number_fault_name(enum number_fault fault)
-{
-    static const char *const names[] = {
-        [NUMBER_OK] = "NUM_OK",         [NUMBER_LENGTH] = "NUM_LENGTH",
-        [NUMBER_SYNTAX] = "NUM_SYNTAX", [NUMBER_RANGE] = "NUM_RANGE",
-        [NUMBER_SCALE] = "NUM_SCALE",
-    };
-    assert((size_t)fault < sizeof names / sizeof *names);
-    return names[fault];
-}
 
 /* ---- canonical form ------------------------------------------------------------------------ */
 
-static void strip64(uint64_t *value, int *scale)
-{
-    const uint64_t fifth = 0xCCCC'CCCC'CCCC'CCCDu;     /* 1/5 mod 2^64 */
-    const uint64_t fifth_8th = 0xC767'074B'22E9'0E21u; /* 1/5^8 mod 2^64 */
-    uint64_t rest = *value;
-    int left = *scale;
-    while (left >= 8) {
-        uint64_t product = rest * fifth_8th;
-        uint64_t quotient = product >> 8 | product << 56;
-        if (quotient > UINT64_MAX / 100'000'000) {
-            break;
-        }
-        rest = quotient;
-        left -= 8;
-    }
-    while (left > 0) {
-        uint64_t product = rest * fifth;
-        uint64_t quotient = product >> 1 | product << 63;
-        if (quotient > UINT64_MAX / 10) {
-            break;
-        }
-        rest = quotient;
-        left--;
-    }
-    *value = rest;
-    *scale = left;
-}
-
-/* x / 10^count by the inverse of 5^count: whole exactly when it is at most (2^128 - 1) / 10^count.
- */
+/* Takes count zeros off, as strip64 does, by the inverse of 5^count; power is 10^count. */
 static bool strip_zeros(u128 *value, u128 inverse, int count, uint64_t power)
 {
     u128 product = *value * inverse;
@@ -156,11 +85,11 @@ static bool strip_zeros(u128 *value, u128 inverse, int count, uint64_t power)
     return true;
 }
 
-/* Takes trailing zeros off while scale allows it; zero ends at scale 0. */
+/* strip64 of 128 bits. */
 static void strip(u128 *value, int *scale)
 {
-    const u128 fifth = (u128)0xCCCC'CCCC'CCCC'CCCCu << 64 | 0xCCCC'CCCC'CCCC'CCCDu;
-    const u128 fifth_8th = (u128)0xF36B'7213'EE9F'5A78u << 64 | 0xC767'074B'22E9'0E21u;
+    const u128 fifth = join_limbs(0xCCCC'CCCC'CCCC'CCCDu, 0xCCCC'CCCC'CCCC'CCCCu);
+    const u128 fifth_8th = join_limbs(0xC767'074B'22E9'0E21u, 0xF36B'7213'EE9F'5A78u);
     if (((uint64_t)*value & 1) != 0) {
         return;
     }
@@ -189,12 +118,6 @@ static enum status overflow(struct error *err)
 static enum status zero_divisor(struct error *err)
 {
     return fail(err, ERR_INPUT, "a number is divided by zero");
-}
-
-static struct dec make_signed(bool negative, u128 magnitude, int scale)
-{
-    i128 mantissa = (i128)magnitude;
-    return (struct dec){negative ? -mantissa : mantissa, scale};
 }
 
 /* The canonical value of magnitude x 10^-scale, when there is one. */
@@ -233,6 +156,8 @@ enum status dec_make(i128 mantissa, int scale, struct dec *value, struct error *
 
 /* ---- big ----------------------------------------------------------------------------------- */
 
+enum { BIG_LIMBS = 8 }; /* a x b x 10^54 has 434 bits */
+
 struct big {
     mp_limb_t limb[BIG_LIMBS];
     mp_size_t size; /* limbs in use; the highest of them is not zero */
@@ -261,6 +186,7 @@ static void scale_big(struct big *big, uint64_t factor)
     }
 }
 
+/* Times 10^exponent. */
 static void raise_big(struct big *big, int exponent)
 {
     for (; exponent > POWER64_MAX; exponent -= POWER64_MAX) {
@@ -311,7 +237,7 @@ static void add_big(struct big *sum, const struct big *other)
     }
 }
 
-/* Leaves the remainder in *number. */
+/* The quotient, truncated; leaves the remainder in *number. */
 static struct big divide_big(struct big *number, const struct big *divisor)
 {
     struct big quotient = {.size = 0};
@@ -335,69 +261,33 @@ static struct big divide_big(struct big *number, const struct big *divisor)
     return quotient;
 }
 
+/* Takes a trailing zero off; false when there is none. */
+static bool strip_big(struct big *big)
+{
+    mp_limb_t digit = mpn_divrem_1(big->limb, 0, big->limb, big->size, 10);
+    trim(big);
+    return digit == 0;
+}
+
+/* settle of more than 128 bits, as long as they end in zeros. */
 static enum status settle_big(bool negative, struct big big, int scale, struct dec *value,
                               struct error *err)
 {
-    while (big.size > 2) {
-        struct big rest = big;
-        if (scale == 0 || mpn_divrem_1(rest.limb, 0, big.limb, big.size, 10) != 0) {
+    for (; big.size > 2; scale--) {
+        if (scale == 0 || !strip_big(&big)) {
             return overflow(err);
         }
-        trim(&rest);
-        big = rest;
-        scale--;
     }
-    u128 magnitude = (u128)(big.size > 1 ? big.limb[1] : 0) << 64 | (big.size ? big.limb[0] : 0);
+    u128 magnitude = join_limbs(big.size > 0 ? big.limb[0] : 0, big.size > 1 ? big.limb[1] : 0);
     return settle(negative, magnitude, scale, value, err);
 }
 
-/* ---- powers of ten ------------------------------------------------------------------------- */
-
-/* 2^128 / power, rounded up. */
-struct inverse {
-    uint64_t high, low;
-};
-#define INVERSE(power) {UINT64_MAX / (power), (uint64_t)(~(u128)0 / (power)) + 1}
-static const struct inverse INVERSES[DEC_SCALE + 1] = {
-    {0, 0}, /* none is asked for */
-    INVERSE(10),
-    INVERSE(100),
-    INVERSE(1'000),
-    INVERSE(10'000),
-    INVERSE(100'000),
-    INVERSE(1'000'000),
-    INVERSE(10'000'000),
-    INVERSE(100'000'000),
-    INVERSE(1'000'000'000),
-    INVERSE(10'000'000'000),
-    INVERSE(100'000'000'000),
-    INVERSE(1'000'000'000'000),
-    INVERSE(10'000'000'000'000),
-    INVERSE(100'000'000'000'000),
-    INVERSE(1'000'000'000'000'000),
-    INVERSE(10'000'000'000'000'000),
-    INVERSE(100'000'000'000'000'000),
-    INVERSE(1'000'000'000'000'000'000),
-};
-
-/* value / 10^scale and what is left, for value < 2^127 and scale 1 to DEC_SCALE.  The product is
- * the quotient or one more. */
-static u128 divide_by_power(u128 value, int scale, uint64_t *rest)
-{
-    const struct inverse *inverse = &INVERSES[scale];
-    const uint64_t high = (uint64_t)(value >> 64), low = (uint64_t)value, power = POWER64[scale];
-    u128 middle = (u128)low * inverse->high + ((u128)low * inverse->low >> 64);
-    u128 other = (u128)high * inverse->low + (uint64_t)middle;
-    u128 quotient = (u128)high * inverse->high + (middle >> 64) + (other >> 64);
-    *rest = low - (uint64_t)quotient * power;
-    if (*rest >> 63 != 0) {
-        *rest += power;
-        quotient--;
-    }
-    return quotient;
-}
-
 /* ---- rounding ------------------------------------------------------------------------------ */
+
+enum rounding rounding_mirrored(enum rounding mode)
+{
+    return mode == ROUND_CEILING ? ROUND_FLOOR : mode == ROUND_FLOOR ? ROUND_CEILING : mode;
+}
 
 /* Whether a truncated magnitude grows by one.  half is the sign of (remainder - divisor / 2). */
 static bool rounds_away(enum rounding mode, bool negative, bool odd, bool inexact, int half)
@@ -427,12 +317,13 @@ static bool rounds_away(enum rounding mode, bool negative, bool odd, bool inexac
     return false;
 }
 
-/* The sign of rest - power / 2, of a power of ten, which is even. */
+/* The sign of rest - power / 2, for a power of ten that is even. */
 static int compare_half(uint64_t rest, uint64_t power)
 {
     return (rest > power / 2) - (rest < power / 2);
 }
 
+/* number / divisor, rounded to an integer. */
 static u128 divide_round(u128 number, u128 divisor, bool negative, enum rounding mode)
 {
     u128 quotient, remainder;
@@ -443,21 +334,27 @@ static u128 divide_round(u128 number, u128 divisor, bool negative, enum rounding
         quotient = number / divisor;
         remainder = number - quotient * divisor;
     }
-    u128 gap = divisor - remainder; /* compared so, nothing is doubled */
+    u128 gap = divisor - remainder; /* compared so, nothing is doubled that may not fit */
     int half = (remainder > gap) - (remainder < gap);
     return quotient + rounds_away(mode, negative, (quotient & 1) != 0, remainder != 0, half);
 }
 
-/* The multiple of divisor that *number, divided and rounded, is; and how many times it is that. */
-static struct big round_big(struct big *number, const struct big *divisor, bool negative,
-                            enum rounding mode)
+/* rounds_away of a quotient and what divide_big has left. */
+static bool rounds_away_big(enum rounding mode, bool negative, const struct big *quotient,
+                            const struct big *remainder, const struct big *divisor)
+{
+    bool odd = quotient->size > 0 && (quotient->limb[0] & 1) != 0;
+    struct big twice = *remainder;
+    scale_big(&twice, 2);
+    return rounds_away(mode, negative, odd, remainder->size != 0, compare_big(&twice, divisor));
+}
+
+/* The same in struct big, with the remainder left in *number. */
+static struct big divide_round_big(struct big *number, const struct big *divisor, bool negative,
+                                   enum rounding mode)
 {
     struct big quotient = divide_big(number, divisor);
-    struct big twice = *number;
-    scale_big(&twice, 2);
-    int half = compare_big(&twice, divisor);
-    if (rounds_away(mode, negative, quotient.size && (quotient.limb[0] & 1), number->size != 0,
-                    half)) {
+    if (rounds_away_big(mode, negative, &quotient, number, divisor)) {
         struct big one = make_big(1);
         add_big(&quotient, &one);
     }
@@ -486,392 +383,8 @@ __attribute__((noinline)) static enum status settle_ratio(bool negative, u128 a,
     }
     struct big big_number = multiply_big(a, b, exponent > 0 ? exponent : 0);
     struct big big_divisor = multiply_big(divisor, 1, exponent < 0 ? -exponent : 0);
-    struct big quotient = round_big(&big_number, &big_divisor, negative, mode);
+    struct big quotient = divide_round_big(&big_number, &big_divisor, negative, mode);
     return settle_big(negative, quotient, scale, value, err);
-}
-
-/* ---- text ---------------------------------------------------------------------------------- */
-
-static bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') <= 9;
-}
-
-/* The mantissa of at most 38 digits. */
-static u128 read_digits(const unsigned char *digits, int count)
-{
-    u128 value = 0;
-    for (int i = 0; i < count; i++) {
-        value = value * 10 + digits[i];
-    }
-    return value;
-}
-
-/* The whole grammar, for texts that the quick path leaves: exponents, many digits, faults. */
-__attribute__((noinline)) static enum number_fault parse_slowly(const char *at, const char *end,
-                                                                struct dec *value)
-{
-    enum { EXPONENT_CAP = 1'000'000 }; /* beyond any that 64 digits can make up for */
-    bool negative = at < end && *at == '-';
-    at += negative;
-    if (at == end || !is_digit(*at) || (*at == '0' && at + 1 < end && is_digit(at[1]))) {
-        return NUMBER_SYNTAX;
-    }
-    unsigned char digits[DEC_LENGTH_MAX];
-    int count = 0; /* significant so far: no leading zeros */
-    int scale = 0;
-    for (; at < end && is_digit(*at); at++) {
-        if (count > 0 || *at != '0') {
-            digits[count++] = (unsigned char)(*at - '0');
-        }
-    }
-    if (at < end && *at == '.') {
-        const char *point = at++;
-        for (; at < end && is_digit(*at); at++) {
-            if (count > 0 || *at != '0') {
-                digits[count++] = (unsigned char)(*at - '0');
-            }
-        }
-        scale = (int)(at - point) - 1;
-        if (scale == 0) {
-            return NUMBER_SYNTAX;
-        }
-    }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        bool shrinks = at < end && *at == '-';
-        at += at < end && (*at == '-' || *at == '+');
-        if (at == end || !is_digit(*at)) {
-            return NUMBER_SYNTAX;
-        }
-        int exponent = 0;
-        for (; at < end && is_digit(*at); at++) {
-            if (exponent < EXPONENT_CAP) {
-                exponent = exponent * 10 + (*at - '0');
-            }
-        }
-        scale += shrinks ? exponent : -exponent;
-    }
-    if (at != end) {
-        return NUMBER_SYNTAX;
-    }
-    while (count > 0 && digits[count - 1] == 0) {
-        count--;
-        scale--;
-    }
-    if (count == 0) {
-        *value = DEC_ZERO;
-        return NUMBER_OK;
-    }
-    int zeros = scale < 0 ? -scale : 0;
-    if (count + zeros > DEC_DIGITS_MAX) {
-        return NUMBER_RANGE;
-    }
-    if (scale > DEC_SCALE) {
-        return NUMBER_SCALE;
-    }
-    *value = make_signed(negative, read_digits(digits, count) * power128(zeros), scale + zeros);
-    return NUMBER_OK;
-}
-
-/* Characters as digits, the first in the lowest byte; and where a byte is no digit its highest bit.
- * Behind the first of those the bits may be wrong. */
-static const uint64_t DIGIT_ONES = 0x0101'0101'0101'0101u;
-
-static inline uint64_t find_others(uint64_t digits)
-{
-    return ((digits + DIGIT_ONES * 0x76) | digits) & DIGIT_ONES * 0x80;
-}
-
-enum { WORD_BYTES = 8 };
-
-static inline uint64_t load_digits(const char *at)
-{
-    return bytes_load64(at) ^ DIGIT_ONES * '0';
-}
-
-/* Of fewer than eight characters; what is behind them is no digit. */
-static inline uint64_t load_few_digits(const char *at, unsigned size)
-{
-    uint64_t word = 0;
-    if (size >= 4) { /* two halves, that may overlap */
-        word = bytes_load32(at) | (uint64_t)bytes_load32(at + size - 4) << 8 * (size - 4);
-    } else {
-        for (unsigned i = 0; i < size; i++) {
-            word |= (uint64_t)(unsigned char)at[i] << 8 * i;
-        }
-    }
-    return word ^ DIGIT_ONES * '0';
-}
-
-/* The first count (1 to 8) digits of a word, at its end. */
-static inline uint64_t first_digits(uint64_t digits, unsigned count)
-{
-    return digits << 8 * (WORD_BYTES - count);
-}
-
-/* Takes the point out of a word, where others has its bit: what is before it moves up by a byte,
- * and before that comes what is carried in. */
-static inline uint64_t close_gap(uint64_t digits, uint64_t others, uint64_t carried)
-{
-    const uint64_t point = others >> 7, before = point - 1;
-    return (digits & ~(before | point * 0xFF)) | (digits & before) << 8 | carried;
-}
-
-enum { SHORT_MAX = 2 * WORD_BYTES };
-
-/* Digits without a sign, with a point among them or none: as two words, which end where they end,
- * the point is taken out and they are one number. */
-static inline bool read_short(const char *at, unsigned size, uint64_t *mantissa, int *scale)
-{
-    uint64_t first = 0, last;
-    if (size < WORD_BYTES) {
-        last = first_digits(load_few_digits(at, size), size);
-    } else {
-        last = load_digits(at + size - WORD_BYTES);
-        if (size > WORD_BYTES) {
-            first = first_digits(load_digits(at), size - WORD_BYTES);
-        }
-    }
-    const uint64_t first_others = find_others(first), last_others = find_others(last);
-    const uint64_t others = first_others | last_others;
-    unsigned part = 0, whole = size;
-    if (others != 0) {
-        part = WORD_BYTES - 1 - (unsigned)__builtin_ctzll(others) / 8;
-        if (first_others == 0) {
-            last = close_gap(last, others, first >> 56);
-            first <<= 8;
-        } else {
-            part += WORD_BYTES;
-            first = close_gap(first, others, 0);
-        }
-        whole = size - 1 - part;
-        if ((others & (others - 1)) != 0 || (first_others != 0 && last_others != 0) || part == 0 ||
-            whole == 0 || at[whole] != '.') {
-            return false;
-        }
-    }
-    *mantissa = digits_join(first) * 100'000'000 + digits_join(last);
-    *scale = (int)part;
-    return whole == 1 || *at != '0';
-}
-
-/* The same of more characters, up to eight of them before the point, with as many digits as an
- * uint64_t holds. */
-static inline bool read_longer(const char *at, unsigned size, uint64_t *mantissa, int *scale)
-{
-    const uint64_t first = load_digits(at);
-    const uint64_t others = find_others(first);
-    const unsigned whole = others ? (unsigned)__builtin_ctzll(others) / 8 : WORD_BYTES;
-    const unsigned part = size - 1 - whole;
-    if (whole == 0 || (whole > 1 && *at == '0') || at[whole] != '.' || part > 2 * WORD_BYTES ||
-        whole + part > POWER64_MAX) {
-        return false;
-    }
-    const uint64_t last = load_digits(at + size - WORD_BYTES);
-    uint64_t odd = find_others(last), rest = digits_join(last);
-    if (part > WORD_BYTES) {
-        uint64_t middle = first_digits(load_digits(at + size - part), part - WORD_BYTES);
-        odd |= find_others(middle);
-        rest += digits_join(middle) * 100'000'000;
-    }
-    *mantissa = digits_join(first_digits(first, whole)) * POWER64[part] + rest;
-    *scale = (int)part;
-    return odd == 0;
-}
-
-static inline struct dec make_canonical(bool negative, uint64_t mantissa, int scale)
-{
-    if (scale > 0 && (mantissa & 1) == 0) {
-        strip64(&mantissa, &scale);
-    }
-    return make_signed(negative, mantissa, scale);
-}
-
-__attribute__((noinline)) static enum number_fault parse_longer(struct text text, struct dec *value)
-{
-    enum { USUAL_MAX = POWER64_MAX + 1 }; /* and a point */
-    const bool negative = *text.at == '-';
-    const unsigned size = (unsigned)text.size - negative;
-    uint64_t mantissa;
-    int scale;
-    if (size <= SHORT_MAX || size > USUAL_MAX ||
-        !read_longer(text.at + negative, size, &mantissa, &scale)) {
-        return parse_slowly(text.at, text.at + text.size, value);
-    }
-    *value = make_canonical(negative, mantissa, scale);
-    return NUMBER_OK;
-}
-
-enum number_fault dec_parse(struct text text, struct dec *value)
-{
-    if (text.size > DEC_LENGTH_MAX) {
-        return NUMBER_LENGTH;
-    }
-    if (text.size == 0) {
-        return NUMBER_SYNTAX;
-    }
-    const bool negative = *text.at == '-';
-    const unsigned size = (unsigned)text.size - negative;
-    uint64_t mantissa;
-    int scale;
-    if (size == 0 || size > SHORT_MAX ||
-        !read_short(text.at + negative, size, &mantissa, &scale)) {
-        return parse_longer(text, value);
-    }
-    *value = make_canonical(negative, mantissa, scale);
-    return NUMBER_OK;
-}
-
-/* value / 10^scale for scale 1 to DEC_SCALE: the whole part, and a fraction of 2^64 that begins
- * with the digits behind it.  The inverse makes it too large by less than one, and what is cut off
- * and made up for is one: the last digit is more than 18. */
-static inline uint64_t split(uint64_t value, int scale, uint64_t *fraction)
-{
-    const struct inverse *inverse = &INVERSES[scale];
-    u128 product = (u128)value * inverse->high + ((u128)value * inverse->low >> 64);
-    *fraction = (uint64_t)product + 1;
-    return (uint64_t)(product >> 64);
-}
-
-/* Three digits, with leading zeros; and how many bits those that only lead take. */
-struct three {
-    char digits[3];
-    uint8_t zero_bits;
-};
-#define THREE(a, b, c) {{'0' + a, '0' + b, '0' + c}, a ? 0 : b ? 8 : 16}
-#define TEN_THREES(a, b)                                                                           \
-    THREE(a, b, 0), THREE(a, b, 1), THREE(a, b, 2), THREE(a, b, 3), THREE(a, b, 4),                \
-        THREE(a, b, 5), THREE(a, b, 6), THREE(a, b, 7), THREE(a, b, 8), THREE(a, b, 9)
-#define HUNDRED_THREES(a)                                                                          \
-    TEN_THREES(a, 0), TEN_THREES(a, 1), TEN_THREES(a, 2), TEN_THREES(a, 3), TEN_THREES(a, 4),      \
-        TEN_THREES(a, 5), TEN_THREES(a, 6), TEN_THREES(a, 7), TEN_THREES(a, 8), TEN_THREES(a, 9)
-enum { THREES_END = 1000 };
-static const struct three THREES[THREES_END] = {
-    HUNDRED_THREES(0), HUNDRED_THREES(1), HUNDRED_THREES(2), HUNDRED_THREES(3), HUNDRED_THREES(4),
-    HUNDRED_THREES(5), HUNDRED_THREES(6), HUNDRED_THREES(7), HUNDRED_THREES(8), HUNDRED_THREES(9),
-};
-
-/* Takes room for four bytes, as all these take room for more than their digits. */
-static inline char *put_three(char *to, uint64_t number)
-{
-    memcpy(to, &THREES[number], sizeof *THREES);
-    return to + sizeof THREES->digits;
-}
-
-/* The digits alone of a number < THREES_END. */
-static inline char *put_few(char *to, uint64_t value)
-{
-    uint32_t word = bytes_load32(&THREES[value]), zero_bits = word >> 24;
-    bytes_store32(to, word >> zero_bits);
-    return to + sizeof THREES->digits - zero_bits / 8;
-}
-
-/* The first count digits of a fraction of 2^64. */
-static inline char *put_fraction(char *to, uint64_t fraction, int count)
-{
-    char *const end = to + count;
-    do {
-        for (int i = 0; i < 3; i++) {
-            u128 product = (u128)fraction * THREES_END;
-            fraction = (uint64_t)product;
-            to = put_three(to, (uint64_t)(product >> 64));
-        }
-    } while (to < end);
-    return end;
-}
-
-/* Those of any number < 10^19, with leading zeros. */
-static inline char *put_padded(char *to, uint64_t value)
-{
-    *to++ = (char)('0' + value / POWER64[DEC_SCALE]);
-    uint64_t fraction = value % POWER64[DEC_SCALE];
-    (void)split(fraction, DEC_SCALE, &fraction);
-    return put_fraction(to, fraction, DEC_SCALE);
-}
-
-/* Any value.  The last DEC_SCALE digits of more than those, then those before them. */
-__attribute__((noinline)) static int format_large(struct dec value, char *out)
-{
-    u128 magnitude = magnitude_of(value.mantissa);
-    int scale = value.scale;
-    assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
-    const bool is_long = scale > DEC_SCALE;
-    uint64_t fraction = 0, last = 0;
-    if (is_long) {
-        magnitude = divide_by_power(magnitude, DEC_SCALE, &last);
-        scale -= DEC_SCALE;
-    }
-    u128 whole = scale > 0 ? divide_by_power(magnitude, scale, &fraction) : magnitude;
-    char *at = out;
-    *at = '-';
-    at += value.mantissa < 0;
-    if (whole < THREES_END) {
-        at = put_few(at, (uint64_t)whole);
-    } else if (fits64(whole)) {
-        at = digits_put(at, (uint64_t)whole);
-    } else {
-        at = digits_put(at, (uint64_t)(whole / E19));
-        at = put_padded(at, (uint64_t)(whole % E19));
-    }
-    if (scale > 0) {
-        *at++ = '.';
-        (void)split(fraction, scale, &fraction);
-        at = put_fraction(at, fraction, scale);
-    }
-    if (is_long) {
-        (void)split(last, DEC_SCALE, &last);
-        at = put_fraction(at, last, DEC_SCALE);
-    }
-    *at = '\0';
-    return (int)(at - out);
-}
-
-int dec_format(struct dec value, char *out)
-{
-    const int64_t small = (int64_t)value.mantissa;
-    const uint64_t magnitude = small < 0 ? -(uint64_t)small : (uint64_t)small;
-    if (!dec_is_small(value) || (unsigned)value.scale > DEC_SCALE) {
-        return format_large(value, out);
-    }
-    uint64_t whole = magnitude, fraction = 0;
-    if (value.scale > 0) {
-        whole = split(magnitude, value.scale, &fraction);
-    }
-    char *at = out;
-    *at = '-';
-    at += small < 0;
-    if (whole < THREES_END) {
-        at = put_few(at, whole);
-    } else if (whole < THREES_END * THREES_END) {
-        at = put_few(at, whole / THREES_END);
-        at = put_three(at, whole % THREES_END);
-    } else {
-        return format_large(value, out);
-    }
-    if (value.scale > 0) {
-        *at++ = '.';
-        at = put_fraction(at, fraction, value.scale);
-    }
-    *at = '\0';
-    return (int)(at - out);
-}
-
-int dec_format_digits(struct dec value, int digits, char *out)
-{
-    assert(digits >= 0 && digits <= DEC_SCALE);
-    int length = dec_format(value, out);
-    if (value.scale >= digits) {
-        return length;
-    }
-    if (value.scale == 0) {
-        out[length++] = '.';
-    }
-    for (int i = value.scale; i < digits; i++) {
-        out[length++] = '0';
-    }
-    out[length] = '\0';
-    return length;
 }
 
 /* ---- arithmetic ---------------------------------------------------------------------------- */
@@ -897,8 +410,7 @@ int dec_compare_any(struct dec a, struct dec b)
     return left > right ? sign : -sign;
 }
 
-/* a + b for two magnitudes with signs, at one scale; the result of different signs is exact at
- * once. */
+/* Any two, aligned to the larger scale in 128 bits. */
 __attribute__((noinline)) static enum status add_scaled(struct dec a, struct dec b, struct dec *sum,
                                                         struct error *err)
 {
@@ -911,7 +423,7 @@ __attribute__((noinline)) static enum status add_scaled(struct dec a, struct dec
     u128 right = magnitude_of(b.mantissa);
     if (__builtin_mul_overflow(left, power128(b.scale - a.scale), &left) ||
         left >= 2 * MANTISSA_END) {
-        return overflow(err); /* whatever b is: the last digit cannot be stripped */
+        return overflow(err); /* with any b: 39 digits, the last of which is no zero */
     }
     bool negative = a.mantissa < 0;
     u128 magnitude;
@@ -926,7 +438,7 @@ __attribute__((noinline)) static enum status add_scaled(struct dec a, struct dec
     return settle(negative, magnitude, b.scale, sum, err);
 }
 
-/* Where it is no more than 64 bits that are aligned and added; false: it may be more. */
+/* In 64 bits; false when aligned numbers or the sum may need more. */
 static bool add_small(struct dec a, struct dec b, struct dec *sum)
 {
     int64_t left = (int64_t)a.mantissa, right = (int64_t)b.mantissa, total;
@@ -1001,7 +513,7 @@ static uint64_t divide_half_even(u128 scaled, uint64_t divisor)
     return quotient + (rest > lacking || (rest == lacking && (quotient & 1) != 0));
 }
 
-/* Half to even at DEC_SCALE digits when both are of 64 bits at one scale; false: too large. */
+/* Half to even at DEC_SCALE digits; false when the two at one scale need more than 64 bits. */
 static bool divide_small(struct dec a, struct dec b, struct dec *quotient)
 {
     u128 left = magnitude_of(a.mantissa), right = magnitude_of(b.mantissa);
@@ -1014,13 +526,13 @@ static bool divide_small(struct dec a, struct dec b, struct dec *quotient)
                 : __builtin_mul_overflow(divisor, POWER64[-gap], &divisor)) {
         return false;
     }
-    uint64_t whole = 0, part;
+    uint64_t whole = 0;
     u128 scaled = (u128)number * POWER64[DEC_SCALE];
     if (scaled >> 63 >= divisor) { /* the quotient and its rounding need more than 64 bits */
         whole = number / divisor;
         scaled = (u128)(number % divisor) * POWER64[DEC_SCALE];
     }
-    part = divide_half_even(scaled, divisor);
+    uint64_t part = divide_half_even(scaled, divisor);
     int scale = DEC_SCALE;
     if ((part & 1) == 0) {
         strip64(&part, &scale); /* zero ends at scale 0 */
@@ -1045,7 +557,7 @@ void dec_divisor_init(struct dec_divisor *divisor, struct dec value)
     assert(!dec_is_zero(value));
     u128 magnitude = magnitude_of(value.mantissa);
     *divisor = (struct dec_divisor){.value = value};
-    if (value.scale == 0 && magnitude <= UINT64_MAX / 4) {
+    if (value.scale == 0 && magnitude <= UINT64_MAX / 4) { /* a rest of twice as much has room */
         divisor->inverse = ((u128)POWER64[DEC_SCALE] << 64) / magnitude;
     }
 }
@@ -1124,20 +636,16 @@ enum status dec_round(struct dec value, int digits, enum rounding mode, struct d
     uint64_t quotient = (uint64_t)magnitude / power, rest = (uint64_t)magnitude % power;
     quotient += rounds_away(mode, negative, (quotient & 1) != 0, rest != 0,
                             compare_half(rest, power));
-    if (digits > 0 && (quotient & 1) == 0) {
-        strip64(&quotient, &digits);
-    }
-    *rounded = make_signed(negative, quotient, digits);
+    *rounded = make_canonical(negative, quotient, digits);
     return OK;
 }
 
-/* Both magnitudes at the larger of the two scales, which it returns. */
-static int align_big(struct dec a, struct dec b, struct big *left, struct big *right)
+/* Both magnitudes at the larger of the two scales. */
+static void align_big(struct dec a, struct dec b, struct big *left, struct big *right)
 {
     int scale = a.scale > b.scale ? a.scale : b.scale;
     *left = multiply_big(magnitude_of(a.mantissa), 1, scale - a.scale);
     *right = multiply_big(magnitude_of(b.mantissa), 1, scale - b.scale);
-    return scale;
 }
 
 /* The same in 128 bits; false when they do not hold them. */
@@ -1166,13 +674,10 @@ enum status dec_round_to(struct dec value, struct dec step, enum rounding mode, 
     struct big number, divisor;
     align_big(value, step, &number, &divisor);
     struct big multiple = number;
-    struct big truncated = divide_big(&number, &divisor); /* leaves the remainder */
-    struct big twice = number;
-    scale_big(&twice, 2);
+    struct big quotient = divide_big(&number, &divisor); /* leaves the remainder */
     mpn_sub(multiple.limb, multiple.limb, multiple.size, number.limb, number.size);
     trim(&multiple);
-    if (rounds_away(mode, negative, truncated.size && (truncated.limb[0] & 1), number.size != 0,
-                    compare_big(&twice, &divisor))) {
+    if (rounds_away_big(mode, negative, &quotient, &number, &divisor)) {
         add_big(&multiple, &divisor);
     }
     return settle_big(negative, multiple, scale, rounded, err);
@@ -1197,11 +702,6 @@ enum status dec_remainder(struct dec a, struct dec b, struct dec *remainder, str
 
 /* ---- sums ---------------------------------------------------------------------------------- */
 
-static u128 join_limbs(uint64_t low, uint64_t high)
-{
-    return (u128)high << 64 | low;
-}
-
 static struct wide negate(const struct wide *wide)
 {
     struct wide result = {{0}};
@@ -1213,9 +713,8 @@ static struct wide negate(const struct wide *wide)
 void wide_add_dec(struct wide *sum, struct dec value)
 {
     assert(value.scale >= 0 && value.scale <= DEC_SCALE);
-    int64_t small = (int64_t)value.mantissa;
-    if (small == value.mantissa) {
-        wide_add_i64(sum, small, value.scale);
+    if (dec_is_small(value)) {
+        wide_add_i64(sum, (int64_t)value.mantissa, value.scale);
         return;
     }
     uint64_t factor = POWER64[DEC_SCALE - value.scale];
@@ -1268,96 +767,25 @@ __attribute__((noinline)) static enum status read_any(const struct wide *sum, st
     return settle_big(negative, big_of_wide(sum), DEC_SCALE, value, err);
 }
 
-/* Usage has no more than nine digits behind the point: then its sum is divisible by 10^9. */
+/* Usage seldom has more than nine digits after the point: then its sum is a multiple of 10^9, which
+ * is told as in strip64, of 2^9 and 5^9 apart. */
 enum status wide_read(const struct wide *sum, struct dec *value, struct error *err)
 {
-    const uint64_t fifth_9th = 0x8E47'CE42'3A2E'9C6Du;
-    const u128 halves = wide_half(sum, 0) >> 9;
-    uint64_t magnitude = (uint64_t)halves * fifth_9th;
-    int scale = DEC_SCALE - 9;
-    if ((sum->limb[3] | sum->limb[2] | (uint64_t)(halves >> 64)) != 0 ||
-        (sum->limb[0] & 511) != 0 || magnitude > UINT64_MAX / 1'953'125) {
+    const uint64_t fifth_9th = 0x8E47'CE42'3A2E'9C6Du, power_of_5 = 1'953'125, power_of_2 = 512;
+    const u128 halved = wide_half(sum, 0) >> 9;
+    uint64_t magnitude = (uint64_t)halved * fifth_9th;
+    if ((sum->limb[3] | sum->limb[2] | (uint64_t)(halved >> 64)) != 0 ||
+        sum->limb[0] % power_of_2 != 0 || magnitude > UINT64_MAX / power_of_5) {
         return read_any(sum, value, err);
     }
-    if ((magnitude & 1) == 0) {
-        strip64(&magnitude, &scale);
-    }
-    *value = make_signed(false, magnitude, scale);
+    *value = make_canonical(false, magnitude, DEC_SCALE - 9);
     return OK;
-}
-
-/* The digits of a magnitude with a point, at least one before it and exactly scale after it. */
-static int write_plain(char *out, bool negative, const char *digits, int count, int scale)
-{
-    char *at = out;
-    if (negative) {
-        *at++ = '-';
-    }
-    int whole = count - scale;
-    if (whole <= 0) {
-        *at++ = '0';
-    } else {
-        memcpy(at, digits, (size_t)whole);
-        at += whole;
-    }
-    if (scale > 0) {
-        *at++ = '.';
-        for (int i = whole; i < 0; i++) {
-            *at++ = '0';
-        }
-        int from = whole > 0 ? whole : 0;
-        memcpy(at, digits + from, (size_t)(count - from));
-        at += count - from;
-    }
-    *at = '\0';
-    return (int)(at - out);
-}
-
-int wide_format(const struct wide *sum, char *out)
-{
-    enum { GROUP = 19, GROUPS = 5, DIGITS = GROUPS * GROUP }; /* 2^256 has 78 digits */
-    char digits[DIGITS + DIGITS_WORD];
-    struct big rest = big_of_wide(sum);
-    uint64_t groups[GROUPS] = {0};
-    for (int i = GROUPS - 1; rest.size > 0; i--) {
-        struct big number = rest;
-        groups[i] = mpn_divrem_1(rest.limb, 0, number.limb, number.size, POWER64[GROUP]);
-        trim(&rest);
-    }
-    for (int i = 0; i < GROUPS; i++) {
-        (void)put_padded(digits + i * GROUP, groups[i]);
-    }
-    int scale = DEC_SCALE;
-    int end = DIGITS;
-    while (scale > 0 && digits[end - 1] == '0') {
-        end--;
-        scale--;
-    }
-    int from = 0;
-    while (from < end - scale - 1 && digits[from] == '0') {
-        from++;
-    }
-    return write_plain(out, wide_is_negative(sum), digits + from, end - from, scale);
 }
 
 enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct error *err)
 {
     TRY(wide_read(&sum->usual, value, err));
     return dec_is_zero(sum->others) ? OK : dec_add(*value, sum->others, value, err);
-}
-
-int dec_sum_format(const struct dec_sum *sum, char *out)
-{
-    struct dec value;
-    if (dec_sum_read(sum, &value, NULL) == OK) {
-        return dec_format(value, out);
-    }
-    struct wide all = sum->usual;
-    enum status status = dec_round(sum->others, DEC_SCALE, ROUND_HALF_EVEN, &value, NULL);
-    assert(status == OK); /* it has digits to lose */
-    (void)status;
-    wide_add_dec(&all, value);
-    return wide_format(&all, out);
 }
 
 enum status dec_sum_merge(struct dec_sum *sum, const struct dec_sum *other, struct error *err)
@@ -1415,12 +843,10 @@ enum status exact_add_product(struct exact *sum, struct dec a, struct dec b, str
     }
     struct big big = multiply_big(left, right, exponent > 0 ? exponent : 0);
     for (; exponent < 0 && big.size > 0; exponent++) {
-        struct big number = big;
-        if (mpn_divrem_1(big.limb, 0, number.limb, number.size, 10) != 0) {
+        if (!strip_big(&big)) {
             return fail(err, ERR_OVERFLOW, "a product has more than %d digits after the point",
                         DEC_SCALE_MAX);
         }
-        trim(&big);
     }
     if (big.size > WIDE_LIMBS) {
         return fail(err, ERR_OVERFLOW, "a product of amounts leaves 256 bits");
@@ -1444,10 +870,9 @@ static bool round_quickly(const struct wide *sum, int exponent, bool negative, e
     }
     mp_limb_t limb[3];
     uint64_t remainder = mpn_divrem_1(limb, 0, magnitude.limb, 3, divisor);
-    uint64_t gap = divisor - remainder;
     *quotient = join_limbs(limb[0], limb[1]);
     bool away = rounds_away(mode, negative, (limb[0] & 1) != 0, remainder != 0,
-                            (remainder > gap) - (remainder < gap));
+                            compare_half(remainder, divisor));
     return !__builtin_add_overflow(*quotient, (u128)away, quotient);
 }
 
@@ -1462,6 +887,6 @@ enum status exact_round(const struct exact *sum, int digits, enum rounding mode,
     }
     struct big number = big_of_wide(&sum->at36);
     struct big divisor = multiply_big(1, 1, DEC_SCALE_MAX - digits);
-    struct big quotient = round_big(&number, &divisor, negative, mode);
+    struct big quotient = divide_round_big(&number, &divisor, negative, mode);
     return settle_big(negative, quotient, digits, value, err);
 }

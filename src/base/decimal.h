@@ -5,8 +5,8 @@
  *
  * A dec is canonical: scale 0..36, mantissa not divisible by ten unless scale is 0, zero is
  * {0, 0}.  So equal values are equal bytes.  Input has at most 38 significant digits and 18 after
- * the point; the room above 18 is for exact products.  Nothing here rounds
- * unless its name says so, and what leaves the range is ERR_OVERFLOW, never a wrap.
+ * the point; the room above 18 is for exact products.  Nothing here rounds unless its name says so,
+ * and what leaves the range is ERR_OVERFLOW, never a wrap.
  *
  * Quotients and curves are quantized once, at DEC_SCALE digits.
  */
@@ -170,11 +170,12 @@ enum status dec_remainder(struct dec a, struct dec b, struct dec *remainder, str
 /* ---- sums ---------------------------------------------------------------------------------- */
 
 /* 256 bits in two's complement, least limb first. */
+enum { WIDE_LIMBS = 4 };
 struct wide {
-    uint64_t limb[4];
+    uint64_t limb[WIDE_LIMBS];
 };
 
-/* 128 bits at once. */
+/* The lower (0) or the upper (1) 128 bits. */
 static inline u128 wide_half(const struct wide *wide, int half)
 {
     return (u128)wide->limb[2 * half + 1] << 64 | wide->limb[2 * half];
@@ -217,9 +218,8 @@ bool wide_equal(const struct wide *a, const struct wide *b);
 bool wide_is_negative(const struct wide *a);
 /* ERR_OVERFLOW when the sum has more than 38 significant digits. */
 enum status wide_read(const struct wide *sum, struct dec *value, struct error *err);
-/* Text at scale 18 of any sum, without trailing zeros, into WIDE_FORMAT_MAX bytes; returns the
- * length.
- */
+/* Text of any sum at scale 18, without trailing zeros, into WIDE_FORMAT_MAX bytes; returns the
+ * length. */
 int wide_format(const struct wide *sum, char *out);
 
 /* A sum of any values.  Nearly all have at most 18 digits after the point, and then there is no
