@@ -1,7 +1,7 @@
 /* expr.c - what a filter or value by expression costs an event: the time that metering takes with
  * it, less what the same meter takes when it reads plain members.  Each has a catalog of its own,
  * whose only meter it is, and an event goes the way that it goes in a run (measure_plain,
- * measure_simple in ingest.c).
+ * measure_simple in engine/ingest_event.c).
  *
  * Events are decoded once, few enough to stay in the first cache as one that was just decoded is,
  * and metered again and again; CPU time of the thread, the least of several rounds, since a busy

@@ -143,9 +143,8 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
         total_add(removed, &one);
         if (!goes) {
             uint32_t meter = meter_of_record(run, at);
-            meter = meter == run->catalog->meter_count ? 0xFFFFu : meter;
-            at->series = (uint32_t)EXCLUDE_WITHDRAWN << 16 | meter;
-            at->flags |= RECORD_EXCLUDED;
+            record_exclude(at, EXCLUDE_WITHDRAWN,
+                           meter == run->catalog->meter_count ? NONE : meter);
             struct total now = {0};
             total_count(&now, at);
             total_subtract(removed, &now);

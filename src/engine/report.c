@@ -669,6 +669,16 @@ static struct damage find_damage(const struct run *run, bool is_change)
     return first;
 }
 
+const char *change_format(struct arena *arena, const char *path, uint32_t count)
+{
+    const char *others = count > 1 ? text_format(arena, " (so with %u more)", count - 1).at : "";
+    return text_format(arena,
+                       "%s: the file changed while it was read%s: what was added or written over "
+                       "may be missing; run it again when nobody writes to it",
+                       path, others)
+        .at;
+}
+
 static void warn_of_damage(struct run *run)
 {
     const struct damage first = find_damage(run, false), change = find_damage(run, true);

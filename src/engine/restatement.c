@@ -47,6 +47,36 @@ bool restatement_is_new(const struct run *run, uint32_t file)
     return restatement && feed_file_source(run->feed, file) >= restatement->known_count;
 }
 
+bool restatement_has(const struct run *run, const struct event *event)
+{
+    const struct restatement *restatement = run->restatement;
+    instant at = event->at;
+    uint32_t account = billing_is_calendar(run->catalog)
+                           ? NONE
+                           : account_find(&run->finder, account_hash(&run->finder, event->subject));
+    if (account != NONE) {
+        uint32_t payer = accounts_payer(run->accounts, account, at);
+        const struct billing_of of = billing_of(run->catalog, run->accounts, payer, at);
+        instant from = billing_turn(&of, at).from;
+        at = billing_at(&of, from).is_custom ? from : at;
+    }
+    for (size_t i = 0; i < restatement->period_count; i++) {
+        if (period_has(restatement->periods[i], at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void outside_add(struct outside *to, const struct outside *more)
+{
+    if (more->count > 0) {
+        to->first = to->count == 0 || more->first < to->first ? more->first : to->first;
+        to->last = to->count == 0 || more->last > to->last ? more->last : to->last;
+        to->count += more->count;
+    }
+}
+
 instant restatement_late_max(const struct run *run)
 {
     const struct restatement *restatement = run->restatement;

@@ -151,6 +151,45 @@ static uint32_t choose_partitions(const struct run *run, uint64_t input_bytes)
     return partitions;
 }
 
+/* Overrides are no part of the catalog, and their dates none of its edges. */
+static bool has_dated_override(const struct run *run, uint32_t account)
+{
+    uint32_t override = run->accounts->items[account].override;
+    if (override == NONE) {
+        return false;
+    }
+    const struct price_set *set = &run->accounts->overrides[override].prices;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        if ((price->from > run->period.from && price->from < run->cuts_end) ||
+            (price->to > run->period.from && price->to < run->cuts_end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who pays for accounts for which nothing changes in what is billed; before the partitions of the
+ * books are made. */
+static void find_payers(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    run->steady_payer = arena_alloc(&run->table_arena, (accounts->count + 1) * sizeof(uint32_t));
+    for (uint32_t account = 0; account < accounts->count; account++) {
+        instant next;
+        (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
+        bool is_steady = next >= run->cuts_end && !has_dated_override(run, account);
+        is_steady = is_steady && !(accounts->view_count > 0 && account == accounts->nobody);
+        run->steady_payer[account] =
+            is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;
+    }
+    run->has_steady_slots =
+        !run->has_cuts && run->catalog->slot_clock_count == 0 && !run->catalog->has_meter_clocks;
+    const instant into_hour = run->period.from % NS_PER_HOUR;
+    run->first_hour = run->period.from - into_hour;
+    run->into_hour_s = (uint32_t)((into_hour + NS_PER_SECOND - 1) / NS_PER_SECOND);
+}
+
 /* Partitions are ranges of payers who pay for equally many accounts, more or less: payers with many
  * have names that are alike, and would share one. */
 static enum status divide_books(struct run *run)
@@ -424,7 +463,7 @@ static enum status run_load(struct run *run, struct complaints *complaints)
     run->plan = meter_plan_new(&run->arena, run->catalog);
     note_meters(run);
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
-    run_find_payers(run);
+    find_payers(run);
     TRY(set_up_spools(run));
     room_count_set_up(run);
     return OK;

@@ -300,7 +300,7 @@ struct worker {
     struct kept_stream letters; /* a piece for each block that has some */
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct damage damage, change;
-    struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
+    struct pending *pending; /* ring of events whose account is being looked up; ingest_event.c */
     uint64_t ring_added, ring_found, ring_finished; /* so many so far */
     /* accept */
     struct spool_writer *verdicts;
@@ -602,6 +602,11 @@ instant restatement_late_before(const struct run *run, uint32_t file);
 instant restatement_late_max(const struct run *run);
 /* It is of late events. */
 bool restatement_is_new(const struct run *run, uint32_t file);
+/* Whether a period that is corrected has the event on a bill, by its time.  A turn of a payer's own
+ * clock is of the period in which it begins. */
+bool restatement_has(const struct run *run, const struct event *event);
+/* Adds more to what is there. */
+void outside_add(struct outside *to, const struct outside *more);
 /* Whom it says to hold, once accounts are known; and its warning. */
 void restatement_hold(struct run *run);
 /* Tells who failed and whose bills lie in other turns now; true when one of them has only some of
@@ -616,18 +621,17 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
  * a period that is not corrected with this one; a warning when it may. */
 enum status taken_back_check(struct run *run);
 
-/* ---- ingest.c, accept.c, settle.c, report.c ---- */
+/* ---- strangers.c ---- */
 
-/* Who pays for whom through all of the period; before the partitions of the books are made. */
-void run_find_payers(struct run *run);
-enum status run_read(struct run *run);
 /* Keeps the first places of so many names: which these are depends on no order.  Of those of all
  * workers, too. */
 void strangers_note(struct strangers *known, struct hash128 hash, uint64_t position,
                     struct text name);
 void strangers_merge(struct strangers *all, const struct strangers *more);
-/* The warning of so many files that changed while they were read, the first of them at path. */
-const char *change_format(struct arena *arena, const char *path, uint32_t count);
+
+/* ---- ingest.c, accept.c, settle.c, report.c ---- */
+
+enum status run_read(struct run *run);
 enum status run_accept(struct run *run);
 enum status run_settle(struct run *run);
 /* What the worker's bills in a currency come to so far; made when it is not there. */
@@ -636,6 +640,8 @@ struct money_sums *money_sums_of(struct worker *worker, const struct currency *c
 void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
                  struct pricing *pricing);
 enum status run_report(struct run *run, struct farthing_summary *summary);
+/* The warning of so many files that changed while they were read, the first of them at path. */
+const char *change_format(struct arena *arena, const char *path, uint32_t count);
 
 /* ---- run.c ---- */
 
@@ -699,8 +705,8 @@ static inline uint32_t meter_of_record(const struct run *run, const struct recor
     if (!(record->flags & RECORD_EXCLUDED)) {
         return series_at(&run->series, record->series)->meter;
     }
-    uint32_t meter = record->series & 0xFFFFu;
-    return meter == 0xFFFFu ? run->catalog->meter_count : meter;
+    uint32_t meter = record_excluded_meter(record);
+    return meter == NONE ? run->catalog->meter_count : meter;
 }
 
 enum status farthing_run_bill(struct env *env, const struct farthing_config *config,

@@ -289,10 +289,8 @@ void book_fold(struct book *book, const struct record *record, const struct seri
     struct usage_row *row = NULL;
     struct total *total;
     if (record->flags & RECORD_EXCLUDED) {
-        uint32_t coded = record->series & 0xFFFFu;
         total = exclusions_find(&book->excluded, book->arena, record->account,
-                                (enum exclusion)(record->series >> 16),
-                                coded == 0xFFFFu ? NONE : coded);
+                                record_exclusion(record), record_excluded_meter(record));
     } else {
         item = series_at(series, record->series);
         row = item->grain == GRAIN_EVENT

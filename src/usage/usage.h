@@ -194,7 +194,7 @@ _Static_assert(sizeof(struct arrival) == 32, "arrivals are 32 bytes");
 
 enum record_flag {
     RECORD_FIRST = 1,    /* the first record of its event; others of the event follow it */
-    RECORD_EXCLUDED = 2, /* series holds exclusion << 16 | meter (0xFFFF: no meter) */
+    RECORD_EXCLUDED = 2, /* series says why: record_exclusion */
     RECORD_TAIL = 4,     /* followed by units that hold its tail */
     RECORD_WIDE = 8,     /* the value does not fit: tail starts with 16 bytes of mantissa */
     RECORD_PIECE = 16,   /* a piece of a spread event, not the first: counts no event */
@@ -217,6 +217,23 @@ struct record {
     uint8_t form;       /* enum record_form */
 };
 _Static_assert(sizeof(struct record) == 32, "records are 32 bytes");
+
+/* What an excluded record has in place of a series: why, and its meter, or NONE. */
+enum { RECORD_NO_METER = 0xFFFF };
+static inline void record_exclude(struct record *record, enum exclusion reason, uint32_t meter)
+{
+    record->flags |= RECORD_EXCLUDED;
+    record->series = (uint32_t)reason << 16 | (meter & RECORD_NO_METER);
+}
+static inline enum exclusion record_exclusion(const struct record *record)
+{
+    return record->flags & RECORD_EXCLUDED ? (enum exclusion)(record->series >> 16) : EXCLUDE_NONE;
+}
+static inline uint32_t record_excluded_meter(const struct record *record)
+{
+    const uint32_t meter = record->series & RECORD_NO_METER;
+    return meter == RECORD_NO_METER ? NONE : meter;
+}
 
 /* What a record of a sampled meter is, once sorted to disk, or carried in. */
 enum record_form {
