@@ -445,8 +445,11 @@ int wide_format(const struct wide *sum, char *out)
         wide_subtract(&rest, sum);
     }
     uint64_t groups[GROUPS];
-    for (int i = GROUPS - 1; i >= 0; i--) {
-        groups[i] = mpn_divrem_1(rest.limb, 0, rest.limb, WIDE_LIMBS, POWER64[GROUP]);
+    for (int i = GROUPS - 1, size = WIDE_LIMBS; i >= 0; i--) {
+        while (size > 0 && rest.limb[size - 1] == 0) {
+            size--;
+        }
+        groups[i] = size > 0 ? mpn_divrem_1(rest.limb, 0, rest.limb, size, POWER64[GROUP]) : 0;
     }
     char digits[DIGITS + DIGITS_WORD];
     for (int i = 0; i < GROUPS; i++) {
