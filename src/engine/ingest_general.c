@@ -504,15 +504,14 @@ static void measure_event(struct worker *worker, struct event_records *records,
             measure.exclusion = EXCLUDE_LATE;
         }
         const struct record *record = &records->units[records->used];
-        bool is_spread =
-            meter->spread_from && account != NONE && measure.exclusion == EXCLUDE_NONE;
+        bool is_spread = meter->spread_from && account != NONE && measure.exclusion == EXCLUDE_NONE;
         (is_spread ? add_spread : add_measure)(worker, records, event, account, meters[i],
                                                &measure);
         /* Unless it is excluded for another reason, which goes before. */
         if (record_exclusion(record) == EXCLUDE_UNKNOWN_SKU &&
             records->partitions[records->count - 1] != NOWHERE) {
             strangers_note(&worker->unknown_sku, account_hash(&run->finder, measure.unknown_sku),
-                          position, measure.unknown_sku);
+                           position, measure.unknown_sku);
         }
     }
     if (records->count == 0) {

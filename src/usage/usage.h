@@ -114,8 +114,8 @@ enum plain_taken {
     PLAIN_LEFT, /* the filter says no; nothing is set */
     PLAIN_MEASURED
 };
-/* The same as meter_apply, sooner.  tuple: what was found of that of the event before, zero at first;
- * NULL for an event that has none. */
+/* The same as meter_apply, sooner.  tuple: what was found of that of the event before, zero at
+ * first; NULL for an event that has none. */
 enum plain_taken meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
                                   const struct event *event, struct plain_tuple *tuple,
                                   struct plain_measure *out);
