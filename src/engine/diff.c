@@ -440,9 +440,9 @@ static bool is_in_other_currency(const struct diff *d, const struct piece *piece
     return false;
 }
 
-/* The bill is none that the other set could have: of another provider, in another currency, or of a
- * time that the other run did not bill, or cut in another way.  What differs then is which bills
- * there are. */
+/* The bill is none that the other set could have: of another provider, in another currency, of a
+ * payer whom or a time that the other run did not bill, or cut in another way.  What differs then is
+ * which bills there are. */
 static bool is_other_bill(const struct diff *d, const struct piece *piece)
 {
     if (is_in_other_currency(d, piece)) {
@@ -459,6 +459,9 @@ static bool is_other_bill(const struct diff *d, const struct piece *piece)
         if (d->times[i].side == other && at->from < bill.to && bill.from < at->to) {
             return at->from != bill.from || at->to != bill.to;
         }
+    }
+    if (d->sets.is_failed[other]) {
+        return true;
     }
     bool is_same_run = d->sets.period[side].from == all.from && d->sets.period[side].to == all.to;
     return !is_same_run && (bill.from < all.from || all.to < bill.to);

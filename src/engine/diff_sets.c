@@ -69,6 +69,14 @@ static enum status read_summary(struct sets *s, const char *path, yyjson_val *ru
         time_parse(json_text(summary, "to"), &s->period[side].to) != TIME_OK) {
         return fail(s->err, ERR_CORRUPT, "%s: its period cannot be read", path);
     }
+    yyjson_val *failed = yyjson_obj_get(summary, "failed"), *name, *reason;
+    map_init(&s->failed[side], s->arena, (uint32_t)yyjson_obj_size(failed));
+    size_t index, count;
+    yyjson_obj_foreach(failed, index, count, name, reason)
+    {
+        const struct text key = {yyjson_get_str(name), yyjson_get_len(name)};
+        map_put(&s->failed[side], key, 0);
+    }
     return OK;
 }
 
@@ -139,6 +147,16 @@ static struct text payer_of_key(struct text key)
     const char *end = key.at[0] == '0' ? key.at : memchr(key.at, PAYER_END, key.size);
     size_t before = (size_t)(end + 1 - key.at);
     return (struct text){key.at + before, key.size - before};
+}
+
+/* As a summary names it: of a view "payer (contract)". */
+static struct text name_of_key(struct arena *arena, struct text key)
+{
+    struct text payer = payer_of_key(key);
+    size_t before = key.size - payer.size;
+    return before <= 2 ? payer
+                       : text_format(arena, "%.*s (%.*s)", TEXT_ARG(payer), (int)(before - 2),
+                                     key.at + 1);
 }
 
 static enum status read_payer(struct sets *s, struct source *source, struct text *payer)
@@ -265,6 +283,10 @@ enum status sets_next(struct sets *s, struct text *payer)
         }
     }
     *payer = payer_of_key(key);
+    struct text name = name_of_key(s->scratch, key);
+    for (int side = 0; side < SIDES; side++) {
+        s->is_failed[side] = map_find(&s->failed[side], name) != MAP_NONE;
+    }
     return OK;
 }
 

@@ -6,6 +6,7 @@
 #ifndef FARTHING_ENGINE_DIFF_SETS_H
 #define FARTHING_ENGINE_DIFF_SETS_H
 
+#include "base/map.h"
 #include "engine/diff_terms.h"
 #include "engine/folder.h"
 #include "render/render.h"
@@ -34,11 +35,13 @@ struct sets {
     yyjson_val *digests[SIDES];
     struct text provider[SIDES], currency[SIDES]; /* of each set */
     struct period period[SIDES];
+    struct map failed[SIDES]; /* who could not be billed, by its name in the summary */
     /* Of the payer at hand, as they come, in the scratch arena: */
     struct piece *pieces;
     uint32_t piece_count, piece_capacity;
     struct used *used;
     uint32_t used_count, used_capacity;
+    bool is_failed[SIDES]; /* its run could not bill it */
 };
 
 /* env, arenas and err are set.  ERR_CORRUPT, ERR_INPUT: a folder is no whole output, or not as a
