@@ -815,6 +815,18 @@ bool bill_id_read(struct arena *arena, struct text id, struct bill_name *name)
     return is_good;
 }
 
+/* Of the account whose lines end before line_end.  Lines are sorted by account, but that those of
+ * the whole bill, which are its payer's, stand behind all others. */
+static struct section *section_of(struct bill *bill, struct text account, uint32_t line_end)
+{
+    for (uint32_t i = 0; i < bill->section_count && line_end == bill->line_count; i++) {
+        if (compare_texts(bill->sections[i].account, account) == 0) {
+            return &bill->sections[i];
+        }
+    }
+    return NULL;
+}
+
 static enum status add_sections(struct arena *arena, struct bill *bill, struct error *err)
 {
     uint32_t capacity = 0;
@@ -829,13 +841,18 @@ static enum status add_sections(struct arena *arena, struct bill *bill, struct e
             TRY(dec_sum_add(&sum, bill->lines[i].amount, err));
             TRY(dec_sum_add(&bill->exact, bill->lines[i].exact, err));
         }
-        bill->sections = arena_room(arena, bill->sections, bill->section_count, &capacity,
-                                    sizeof *bill->sections);
-        struct section *section = &bill->sections[bill->section_count++];
-        *section =
-            (struct section){.account = account, .line_first = first, .line_count = i - first};
-        TRY(dec_sum_read(&sum, &section->amount, err));
-        TRY(dec_add(bill->total, section->amount, &bill->total, err));
+        struct section *section = section_of(bill, account, i);
+        if (!section) {
+            bill->sections = arena_room(arena, bill->sections, bill->section_count, &capacity,
+                                        sizeof *bill->sections);
+            section = &bill->sections[bill->section_count++];
+            *section = (struct section){.account = account, .amount = DEC_ZERO};
+        }
+        struct dec amount;
+        TRY(dec_sum_read(&sum, &amount, err));
+        TRY(dec_add(section->amount, amount, &section->amount, err));
+        section->line_count += i - first;
+        TRY(dec_add(bill->total, amount, &bill->total, err));
     }
     return OK;
 }

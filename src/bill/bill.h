@@ -52,7 +52,7 @@ struct line {
 
 struct section {
     struct text account;
-    uint32_t line_first, line_count;
+    uint32_t line_count;
     struct dec amount;
 };
 
