@@ -60,7 +60,7 @@ struct farthing_config {
     void *progress_context;
 };
 
-/* config may be NULL.  NULL when there is no memory. */
+/* config may be NULL; its texts are not copied.  NULL when there is no memory. */
 struct farthing *farthing_new(const struct farthing_config *config);
 void farthing_free(struct farthing *farthing);
 

@@ -330,6 +330,9 @@ enum farthing_status farthing_test(struct farthing *farthing, struct farthing_pa
         (void)fail(&farthing->err, ERR_INPUT, "no file of cases given");
         return FARTHING_USAGE;
     }
+    if (handle_lacks_path(farthing, "file of cases", &files)) {
+        return FARTHING_USAGE;
+    }
     struct session session = {.farthing = farthing,
                               .env = farthing->env,
                               .config = farthing->config,

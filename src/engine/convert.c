@@ -726,6 +726,14 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
     return handle_status(farthing, status);
 }
 
+static bool lacks_path(struct farthing *farthing, const struct farthing_paths *events,
+                       const struct farthing_paths *catalog, const struct farthing_paths *accounts)
+{
+    return handle_lacks_path(farthing, "events", events) ||
+           handle_lacks_path(farthing, "catalog", catalog) ||
+           handle_lacks_path(farthing, "accounts", accounts);
+}
+
 enum farthing_status farthing_import(struct farthing *farthing,
                                      const struct farthing_import *options,
                                      struct farthing_converted *converted)
@@ -734,6 +742,9 @@ enum farthing_status farthing_import(struct farthing *farthing,
     *converted = (struct farthing_converted){0};
     if (options->events.count == 0 || !options->out) {
         (void)fail(&farthing->err, ERR_INPUT, "no %s given", options->out ? "events" : "out");
+        return FARTHING_USAGE;
+    }
+    if (lacks_path(farthing, &options->events, &options->catalog, &options->accounts)) {
         return FARTHING_USAGE;
     }
     return convert(farthing, options, NULL, converted);
@@ -748,6 +759,9 @@ enum farthing_status farthing_export(struct farthing *farthing,
     bool has_out = options->out || (options->write && options->form != FARTHING_TO_PARQUET);
     if (options->events.count == 0 || !has_out) {
         (void)fail(&farthing->err, ERR_INPUT, "no %s given", has_out ? "events" : "out");
+        return FARTHING_USAGE;
+    }
+    if (lacks_path(farthing, &options->events, &options->catalog, &options->accounts)) {
         return FARTHING_USAGE;
     }
     return convert(farthing, NULL, options, converted);

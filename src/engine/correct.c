@@ -1003,6 +1003,13 @@ enum farthing_status farthing_correct(struct farthing *farthing,
         (void)fail(&farthing->err, ERR_INPUT, "no %s given", missing);
         return FARTHING_USAGE;
     }
+    if (handle_lacks_path(farthing, "closed", &options->closed) ||
+        handle_lacks_path(farthing, "events", &options->events) ||
+        handle_lacks_path(farthing, "catalog", &options->catalog) ||
+        handle_lacks_path(farthing, "accounts", &options->accounts) ||
+        handle_lacks_path(farthing, "moved", &options->moved)) {
+        return FARTHING_USAGE;
+    }
     struct correct c = {.farthing = farthing,
                         .env = farthing->env,
                         .arena = &farthing->arena,

@@ -94,6 +94,19 @@ enum farthing_status handle_no_memory(struct farthing *farthing)
     return handle_status(farthing, status);
 }
 
+bool handle_lacks_path(struct farthing *farthing, const char *what,
+                       const struct farthing_paths *paths)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        if (!paths->items || !paths->items[i]) {
+            (void)fail(&farthing->err, ERR_INPUT, "no %s given: path %zu of %zu is NULL", what,
+                       i + 1, paths->count);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- complaints ------------------------------------------------------------------------------ */
 
 static const struct farthing_complaint *copy_complaints(struct arena *arena,
@@ -212,6 +225,10 @@ enum farthing_status farthing_check(struct farthing *farthing, struct farthing_p
         (void)fail(&farthing->err, ERR_INPUT, "no catalog given");
         return FARTHING_USAGE;
     }
+    if (handle_lacks_path(farthing, "catalog", &catalog) ||
+        handle_lacks_path(farthing, "accounts", &accounts)) {
+        return FARTHING_USAGE;
+    }
     const struct farthing_paths inputs[] = {catalog, accounts};
     jmp_buf recover;
     if (ARENA_RECOVER(&farthing->arena, recover)) {
@@ -234,6 +251,12 @@ static enum farthing_status check_options(struct farthing *farthing,
                                                     : NULL;
     if (missing) {
         (void)fail(&farthing->err, ERR_INPUT, "no %s given", missing);
+        return FARTHING_USAGE;
+    }
+    if (handle_lacks_path(farthing, "catalog", &bill->catalog) ||
+        handle_lacks_path(farthing, "accounts", &bill->accounts) ||
+        handle_lacks_path(farthing, "events", &bill->events) ||
+        handle_lacks_path(farthing, "billed", &bill->billed)) {
         return FARTHING_USAGE;
     }
     return FARTHING_OK;

@@ -19,6 +19,9 @@ struct farthing {
 void handle_clear(struct farthing *farthing);
 enum farthing_status handle_status(struct farthing *farthing, enum status status);
 enum farthing_status handle_no_memory(struct farthing *farthing);
+/* Whether one of the paths is NULL, of which the message tells that no such thing was given. */
+bool handle_lacks_path(struct farthing *farthing, const char *what,
+                       const struct farthing_paths *paths);
 /* The message of the call: the first complaint that is no warning stands for all. */
 void handle_complaints(struct farthing *farthing, const struct complaints *complaints);
 /* One warning as a line. */
