@@ -480,6 +480,18 @@ static void make_cuts(struct run *run)
     run->cuts = cuts;
 }
 
+/* Rows say the second in which their slots begin, counted from the period's start in 32 bits. */
+static enum status check_length(struct run *run)
+{
+    if (run->cuts_end - run->period.from <= ((instant)1 << 32) * NS_PER_SECOND) {
+        return OK;
+    }
+    (void)fail(run->err, ERR_INPUT, "the period %s, with the turns that begin in it, is longer than "
+                                    "136 years (4,294,967,296 seconds)",
+               run->options->period);
+    return fail_hint(run->err, "bill it in several runs, each with the closing of the one before");
+}
+
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut)
 {
     if (!run->has_cuts) {
@@ -645,6 +657,7 @@ enum status load_state(struct run *run)
     run->late_before = late_before(run->catalog, run->period.from);
     run->late_max = restatement_late_max(run);
     make_cuts(run);
+    TRY(check_length(run));
     make_members(run);
     wallets_find(run);
     sourced_find(run);

@@ -299,7 +299,7 @@ static void keep_name(struct book *book, struct level *level)
 static enum status go_on(struct book *book, const struct book_view *view, struct level *level,
                          instant to, struct error *err)
 {
-    while (level->with_to <= to) {
+    while (level->with_to <= to && level->with_to < INSTANT_MAX) { /* a bill may end there */
         const instant edge = level->with_to;
         const bool was_with = level->is_with;
         find_payer(view, level, edge);
