@@ -563,13 +563,21 @@ static const char *letters_path(struct converter *c, const struct farthing_expor
     return text_format(&c->farthing->arena, "%s." LETTERS_NAME, options->out).at;
 }
 
-static enum status check_absent(struct converter *c, const char *path)
+/* Whether a file can have this name.  Only files are replaced: no device, and no pipe. */
+static enum status check_place(struct converter *c, const char *path, bool replace)
 {
     struct file_info info;
     struct error ignored;
-    if (c->env->file_stat(c->env, path, &info, &ignored) == OK) {
+    if (c->env->file_stat(c->env, path, &info, &ignored) != OK) {
+        return OK;
+    }
+    if (!replace) {
         (void)fail(c->err, ERR_CONFLICT, "%s is there already", path);
         return fail_hint(c->err, "give another name, or --force to replace it");
+    }
+    if (info.kind != FILE_REGULAR && info.kind != FILE_FOLDER) { /* a folder is told of later */
+        (void)fail(c->err, ERR_CONFLICT, "%s is no file, and is not replaced by one", path);
+        return fail_hint(c->err, "NDJSON and CSV go to standard output with --out -");
     }
     return OK;
 }
@@ -592,10 +600,8 @@ static enum status open_export(struct converter *c, const struct farthing_export
             : (struct text){options->out, slash ? (size_t)(slash - options->out) : 0};
     c->folder = slash ? text_copy(&c->arena, folder).at : ".";
     c->letters_name = text_format(&c->arena, "%s." LETTERS_NAME, c->name).at;
-    if (!options->replace) {
-        TRY(check_absent(c, options->out));
-        TRY(check_absent(c, letters_path(c, options)));
-    }
+    TRY(check_place(c, options->out, options->replace != 0));
+    TRY(check_place(c, letters_path(c, options), options->replace != 0));
     const struct output_options how = {.replace = options->replace != 0,
                                        .beside = true,
                                        .is_outdated = is_outdated_list,
