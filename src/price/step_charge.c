@@ -219,8 +219,10 @@ static void trace_entry(struct work *work, const struct entry *entry, struct dec
 static enum status run_bound(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
-    struct dec over = DEC_ZERO, before, after, in;
-    TRY(measure(work, entry, &in));
+    struct dec over = DEC_ZERO, before, after, in = DEC_ZERO;
+    if (!work->charges[entry->charge].emitted_free) { /* else it opens the bucket, and is no charge */
+        TRY(measure(work, entry, &in));
+    }
     TRY(step_charge_enter(work, entry, in));
     const struct charge_values *values = work->buckets[entry->bucket].values;
     if (step->bound.has_max) {

@@ -324,15 +324,15 @@ class Bill(ChargeSteps, CoverSteps):
     def sorted_parts(self, entries):
         """The flows that the step takes, each alone, sorted as it declares; None when it does not."""
         order = entries[0][1].body.get("order")
-        if order is None or entries[0][1].kind not in ("convert", "aggregate", "allowance", "tier", "bound", "round"):
+        if order is None or entries[0][1].kind == "credit":
             return None
         parts = []
         for row, step in entries:
             row.parts = [Part(row, flow) for flow in row.flows]
             for part in row.parts:
                 flow = part.flows[0]
-                wants = step.kind in ("bound", "round")
-                if (flow.amount is not None) == wants and self.takes(flow, step):
+                wants = step.kind not in ("convert", "aggregate", "allowance", "tier")
+                if (flow.amount is not None) == wants and (step.kind == "allocate" or self.takes(flow, step)):
                     parts.append((part, step))
         for key in reversed(order if isinstance(order, list) else [order]):
             back = key.startswith("-")
@@ -423,7 +423,7 @@ class Bill(ChargeSteps, CoverSteps):
             return row.price.name
         if head == "customer":
             return self.of_customer(row, step, rest)
-        if head in ("sku", "account", "resource"):
+        if head in ("sku", "account", "resource", "time"):
             return getattr(row, head)
         if head == "product":
             return self.setup.product.get(row.sku, "")
@@ -1204,7 +1204,7 @@ class Bill(ChargeSteps, CoverSteps):
                 if flow.amount is None or (step.term and flow.is_ghost) or not self.takes(flow, step):
                     continue
                 key = self.key(row, step)
-                measure = self.measure(flow, row, step, flow.net())
+                measure = ZERO if flow.is_ghost else self.measure(flow, row, step, flow.net())  # it is no charge
                 buckets[key].append((flow, step, measure))  # what later steps do is not its
                 fresh[key].append((flow, measure))
                 if "min" in step.body:  # by the first row
@@ -1414,7 +1414,7 @@ class Bill(ChargeSteps, CoverSteps):
         flow.kind, flow.factor = "fee", factor - before
         row = FixedRow(account, sku, at, price, flow, contract, span)
         flow.quantity = self.number(step.body.get("quantity", 1), row, step)
-        whole = self.number(step.body["amount"] if amount is None else amount, row, step) * flow.quantity
+        whole = quantize(self.number(step.body["amount"] if amount is None else amount, row, step) * flow.quantity)
         flow.amount = quantize(whole * factor) - quantize(whole * before)
         self.priced.append(row)  # one of nothing, too: terms see it
 

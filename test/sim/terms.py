@@ -46,7 +46,8 @@ class ChargeSteps:
                 self.opened = self.open(level, step) if step.kind in WAITING else {}
                 self.sold_to = self.buyers(level, step) if step.kind == "credit" else {}
                 self.level, self.sold_step = level, step
-                self.run_step(step.kind, [(row, step) for row in sorted(rows, key=self.term_place)])
+                entries = [(row, step) for row in sorted(rows, key=self.term_place)]
+                self.run_step(step.kind, self.sorted_parts(entries) if entries and "order" in step.body and step.kind != "credit" else entries)
                 self.settle()
         self.opened, self.level = {}, None
 
@@ -151,7 +152,7 @@ class ChargeSteps:
             before = self.won[step.node, key]
             before += (self.memory("position", Fraction)[key] if self.goes_in_order(step.body)
                        else self.memory("whole change", dict)[key].get("x", ZERO))
-        most = quantize(self.number(limit["amount"], row, step)) if "amount" in limit else None
+        most = self.most(step, row, key) if "amount" in limit else None
 
         def worth(x):
             return self.off(row, step, x) if most is None else self.within(self.off(row, step, x), most)
@@ -207,7 +208,7 @@ class ChargeSteps:
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
-            elif "percent" in body and "attribute" not in body and "amount" not in body.get("limit", {}):  # without memory
+            elif "percent" in body and self.goes_in_order(body) and "amount" not in body.get("limit", {}):  # without memory
                 self.limited(row, step, flow, sign * self.off(row, step, base))
             elif self.goes_in_order(body):
                 x, key = self.memory("position", Fraction), self.key(row, step)
@@ -222,15 +223,17 @@ class ChargeSteps:
     def goes_in_order(body):
         if body.get("attribute", "in_order") != "in_order":
             return False
-        return "percent" in body or ("tiers" in body and body.get("mode", "graduated") == "graduated")
+        return "percent" in body or ("tiers" in body and body.get("mode", "graduated") == "graduated") or (
+            "amount" in body and body.get("attribute") == "in_order")
 
     def is_whole_change(self, step):
         body = step.body
-        return step.kind in ("discount", "markup") and "quantity" not in body and not (
-            "amount" in body and body.get("attribute") == "in_order") and (
-            "attribute" in body or "percent" not in body) and not self.goes_in_order(body)
+        return step.kind in ("discount", "markup") and "quantity" not in body and not self.goes_in_order(body)
 
     def off(self, row, step, x):
+        if "amount" in step.body:  # charge by charge: of a markup all of it on the first that comes to something
+            amount = quantize(self.number(step.body["amount"], row, step) * self.limit_part(step, row, self.key(row, step)))
+            return ZERO if x <= 0 else amount if step.kind == "markup" else min(x, amount)
         if "tiers" in step.body:
             return self.curve(self.tiers(step, row), x, step)
         return quantize(x * self.number(step.body["percent"], row, step) / 100)
@@ -245,11 +248,21 @@ class ChargeSteps:
             return ZERO
         if "amount" in limit:
             used, key = self.memory("limit", Fraction), self.key(row, step)
-            most = quantize(self.number(limit["amount"], row, step))
+            most = self.most(step, row, key)
             before, used[key] = used[key], used[key] + change
             change = self.within(used[key], most) - self.within(before, most)
         self.put(step, flow, change)
         return change
+
+    def most(self, step, row, key):
+        """The limit of a turn in money, or its part."""
+        return quantize(self.number(step.body["limit"]["amount"], row, step) * self.limit_part(step, row, key))
+
+    def limit_part(self, step, row, key):
+        """The part of a turn in which a discount holds."""
+        if truth(step.body.get("prorate", "none")):
+            return ONE
+        return self.factor(step, row, key[2], (self.scope_account(self.flow_of(row), step), self.contract(row)))
 
     @staticmethod
     def within(y, most):
@@ -289,7 +302,7 @@ class ChargeSteps:
     def units_off(self, row, step, flow, sign):
         """Units at the row's rate."""
         used, key = self.memory("units", Fraction), self.key(row, step)
-        limit = self.number(step.body["quantity"], row, step)
+        limit = quantize(self.number(step.body["quantity"], row, step) * self.limit_part(step, row, key))
         units = self.measure(flow, row, step, flow.quantity)
         before, used[key] = used[key], used[key] + units
         part = max(ZERO, min(used[key], limit)) - max(ZERO, min(before, limit))
@@ -323,7 +336,7 @@ class ChargeSteps:
             y = max(ZERO, min(y, x))
         limit = body.get("limit", {})
         if "amount" in limit:
-            y = self.within(y, quantize(self.number(limit["amount"], row, step)))
+            y = self.within(y, self.most(step, row, key))
         is_over = "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"])))
         y = ZERO if is_over else y
         waits = body.get("settle") == "at_end" and due > self.cut[1]
@@ -336,9 +349,7 @@ class ChargeSteps:
         for row, _, flow, base in group:
             position += base
             part = ZERO
-            if attribute == "in_order":
-                part = min(position, y) - min(position - base, y)
-            elif attribute == "pro_rata" and x != x0:
+            if attribute == "pro_rata" and x != x0:
                 now = quantize((y - y0) * (position - x0) / (x - x0))
                 part, done = now - done, now
             self.put(step, flow, sign * part)

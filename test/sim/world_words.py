@@ -1,7 +1,10 @@
 """Words that came later: installments, each from a stream of its own, so that a world without one stays as it was."""
+import os
 import times
 import world_terms
 from world import Raw
+
+ONLY = os.environ.get("WORDS_ONLY", "").split()
 
 
 def add(world):
@@ -9,6 +12,11 @@ def add(world):
     rounding(world, world.rng("rounding"))
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
+    for word in (clocks, orders, measures, attributes, parts, tier_percents, settled_tiers, both_limits, part_digits, amounts,
+                 filters, override_scopes):
+        rng = world.rng("words/" + word.__name__)
+        if (rng.random() < 0.2 or ONLY) and (not ONLY or word.__name__ in ONLY):
+            word(world, rng)
 
 
 def fixed_steps(catalog):
@@ -142,3 +150,149 @@ def wallets(world, rng):
         world.has("wallets.along")
         if world.several:
             world.has("wallets.along.turns")
+
+
+# ---- what steps on charges say besides ----
+
+CHARGES = ("discount", "markup", "fee", "commit", "bound", "allocate")
+
+
+def charge_steps(catalog):
+    """(kind, body, whether it is a term) of the steps on charges."""
+    terms = [term for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
+             for term in owner.get("terms", [])]
+    for steps in step_lists(catalog):
+        for step in steps:
+            ((kind, body),) = step.items()
+            if kind in CHARGES and isinstance(body, dict):
+                yield kind, body, any(step is term for term in terms)
+
+
+def clocks(world, rng):
+    """Turns that begin with an account or a contract, or in another zone; hours."""
+    for kind, body, _ in charge_steps(world.catalog):
+        if rng.random() < 0.5 and body.get("clock") not in ("always", "row") and not ("limit" in body and "turns" in body["limit"]):
+            is_short = world.period[1] - world.period[0] < 11 * times.DAY  # the rater looks at each hour of each account
+            body["clock"] = rng.choice(["own_month", "own_month", "since_contract", "since_contract", "tokyo_day"] + ["hour"] * is_short)
+            world.has("charges.clock." + body["clock"])
+
+
+def orders(world, rng):
+    """An order of its own, one for all steps of a kind: versions share it."""
+    chosen = {}
+    for kind, body, is_term in charge_steps(world.catalog):
+        if kind == "bound" and not is_term or "exclusive" in body:
+            continue
+        if kind not in chosen:
+            chosen[kind] = rng.choice([None, ["net"], ["-net", "sku"], "-account", ["-amount"], ["-step", "kind"], ["-time"],
+                                       ["product", "-quantity"]])
+        if chosen[kind]:
+            body["order"] = chosen[kind]
+            world.has("charges.order." + kind)
+
+
+def measures(world, rng):
+    for kind, body, _ in charge_steps(world.catalog):
+        if kind in ("discount", "markup", "fee", "bound") and "quantity" not in body and "measure" not in body and rng.random() < 0.5:
+            body["measure"] = rng.choice(["amount", "net / 2", "quantity * 0.5", "min(net, 5)"])
+            world.has("charges.measure." + kind)
+
+
+def attributes(world, rng):
+    """How what is taken off, or put on, reaches its charges."""
+    for kind, body, _ in charge_steps(world.catalog):
+        if kind not in ("discount", "markup") or "quantity" in body or "exclusive" in body or "settle" in body or rng.random() < 0.4:
+            continue
+        body["attribute"] = rng.choice(["none", "pro_rata"] + ["in_order"] * (body.get("mode") != "volume"))
+        world.has("charges.attribute." + body["attribute"])
+
+
+def parts(world, rng):
+    """Amounts, units and limits of discounts by the part of the turn."""
+    for kind, body, _ in charge_steps(world.catalog):
+        if kind in ("discount", "markup") and ({"amount", "quantity"} & set(body) or "amount" in body.get("limit", {})) and (
+                body.get("clock") != "always"):
+            body["prorate"] = rng.choice(["day", "second", "day_inclusive", "30_day"])
+            world.has("charges.prorate")
+
+
+# ---- what steps on usage say besides ----
+
+def usage_steps(catalog, *kinds):
+    lists = [*step_lists(catalog), list(catalog.get("steps", {}).values())]
+    seen = []
+    for steps in lists:
+        for step in steps:
+            ((kind, body),) = step.items()
+            if kind in kinds and isinstance(body, dict) and not any(body is other for other in seen):
+                seen.append(body)
+                yield body
+
+
+def tier_percents(world, rng):
+    """Percentages in place of rates."""
+    for body in usage_steps(world.catalog, "tier"):
+        for tier in body["tiers"] if "position" not in body or body.get("mode") == "volume" else ():
+            if "rate" in tier and rng.random() < 0.6:
+                tier["percent"] = tier.pop("rate")
+                world.has("tier.percent")
+
+
+def settled_tiers(world, rng):
+    """What waits for the turn's end though it is graduated."""
+    for body in usage_steps(world.catalog, "tier"):
+        if body.get("clock") != "row" and body.get("mode") != "volume" and body.get("attribute") in ("none", "pro_rata") and (
+                rng.random() < 0.6):
+            body["settle"] = "at_end"
+            world.has("tier.settle.graduated")
+
+
+def both_limits(world, rng):
+    """So many units, or so many events, whichever is first."""
+    for body in usage_steps(world.catalog, "allowance"):
+        if "quantity" in body and "events" not in body and "rollover" not in body and "attribute" not in body and rng.random() < 0.5:
+            body["events"] = Raw(rng.choice(["1", "2", "5"]))
+            world.has("allowance.both")
+
+
+def part_digits(world, rng):
+    """Parts of turns that are rounded."""
+    for body in usage_steps(world.catalog, "allowance", "bound", "commit", "fee"):
+        if body.get("prorate", "none") != "none" and "digits" not in body and rng.random() < 0.7:
+            body["digits"] = Raw(rng.choice(["1", "3", "9"]))
+            if rng.random() < 0.5 and not {"tiers", "percent"} & set(body):
+                body["mode"] = rng.choice(["half_up", "up", "down"])
+            world.has("prorate.digits")
+
+
+def amounts(world, rng):
+    """Fixed amounts that are computed."""
+    for step in fixed_steps(world.catalog):
+        if "amount" in step["fixed"] and rng.random() < 0.6:
+            step["fixed"]["amount"] = rng.choice(["period.days / 7", "period.hours / 3", "turn.hours * 0.01", "turn.days"] if (
+                step["fixed"].get("when") != "once") else ["period.days / 7"])
+            world.has("fixed.amount.expression")
+
+
+def filters(world, rng):
+    """Conversions and roundings of some rows or charges only."""
+    for kind in ("convert", "round"):
+        for body in usage_steps(world.catalog, kind):
+            if "where" not in body and rng.random() < 0.5:
+                body["where"] = world.condition(rng)
+                world.has("where." + kind)
+
+
+def override_scopes(world, rng):
+    """Own prices that accounts share tiers of, with amounts for each tier."""
+    by_price = {}
+    for row in world.overrides:
+        key = row["account"], row["sku"], row.get("from"), row.get("to")
+        if key not in by_price:
+            by_price[key] = rng.choice([None, "resource", "organization", "contract", "account"])
+        if by_price[key] and "up_to" in row:
+            row["scope"] = by_price[key]
+            world.has("override.scope")
+        if rng.random() < 0.4:
+            row["flat"] = world.rate(rng)
+            world.has("override.flat")
