@@ -340,7 +340,7 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
 void step_visit_rows(const struct step *step, void (*visit)(void *context, const struct expr *expr),
                      void *context);
 /* Those, and the numbers of a rate or a percentage alone, which have no bucket: what they ask of
- * the customer is asked for each row. */
+ * the customer, and of tables with dates, is asked for each row. */
 void step_visit_alone(const struct step *step,
                       void (*visit)(void *context, const struct expr *expr), void *context);
 /* Whether its numbers ask for usage("x"). */

@@ -332,7 +332,7 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
                 }
             }
         }
-        step_visit_rows(step, note_calls, &use);
+        step_visit_alone(step, note_calls, &use);
         if (step->settings_at == SETTINGS_AT_ROW) {
             step_visit_alone(step, note_customer, &use);
         }

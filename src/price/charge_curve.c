@@ -108,7 +108,8 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
             TRY(number_not_negative(work, "a flat amount", values->tiers[i].flat));
         }
     } else if (body->worth == WORTH_PERCENT) { /* it shrinks with what it is of */
-        TRY(number_value(work, &body->number, charge, turn, &values->number));
+        TRY((step_is_alone(step) ? number_alone : number_value)(work, &body->number, charge, turn,
+                                                                &values->number));
         TRY(percent_in_range(work, step, values->number));
     } else {
         TRY(money(work, step, &body->number, body->proration, charge, turn, &values->number));

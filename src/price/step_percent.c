@@ -17,24 +17,24 @@ enum status step_percent_run(struct work *work, const struct step *step, uint32_
                     "grain: event",
                     (unsigned long long)charge->events);
     }
-    TRY(number_value(work, &body->rate, charge, turn, &rate));
+    TRY(number_alone(work, &body->rate, charge, turn, &rate));
     TRY(dec_multiply(rate, (struct dec){1, 2}, &share, work->err));
     TRY(dec_multiply_round(charge->quantity, share, DEC_SCALE, ROUND_HALF_EVEN, &amount,
                            work->err));
     if (body->has_fixed) {
-        TRY(number_value(work, &body->fixed, charge, turn, &other));
+        TRY(number_alone(work, &body->fixed, charge, turn, &other));
         TRY(dec_multiply_round(other, dec_from_int((int64_t)charge->events), DEC_SCALE,
                                ROUND_HALF_EVEN, &other, work->err));
         TRY(dec_add(amount, other, &amount, work->err));
     }
     struct dec before = amount;
     if (body->has_max) {
-        TRY(number_value(work, &body->max, charge, turn, &other));
+        TRY(number_alone(work, &body->max, charge, turn, &other));
         amount = dec_min(amount, other);
     }
     if (body->has_min) {
         struct dec min;
-        TRY(number_value(work, &body->min, charge, turn, &min));
+        TRY(number_alone(work, &body->min, charge, turn, &min));
         if (body->has_max && dec_compare(min, other) > 0) {
             return fail(work->err, ERR_INPUT, "its minimum is above its maximum");
         }

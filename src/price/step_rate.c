@@ -85,8 +85,8 @@ static enum status find_rate(struct work *work, const struct step *step,
                 continue;
             }
         }
-        TRY(number_value(work, &item->rate, charge, turn, rate));
-        return goes_on(work, charge) ? OK : number_value(work, &item->flat, charge, turn, flat);
+        TRY(number_alone(work, &item->rate, charge, turn, rate));
+        return goes_on(work, charge) ? OK : number_alone(work, &item->flat, charge, turn, flat);
     }
     *found = false;
     return OK;
@@ -946,7 +946,7 @@ static enum status list_of(struct work *work, const struct charge *charge, struc
         }
         if (step->kind == STEP_PERCENT) {
             struct dec rate;
-            TRY(number_value(work, &step->percent.rate, &at, turn, &rate));
+            TRY(number_alone(work, &step->percent.rate, &at, turn, &rate));
             *has_list = true;
             return dec_multiply_divide(quantity, rate, dec_from_int(100), DEC_SCALE,
                                        ROUND_HALF_EVEN, list, work->err);

@@ -402,6 +402,17 @@ enum status number_value(struct work *work, const struct number *number,
     return OK;
 }
 
+enum status number_alone(struct work *work, const struct number *number,
+                         const struct charge *charge, struct period turn, struct dec *value)
+{
+    struct expr_value result = {.number = number->value};
+    if (number->expr) {
+        TRY(charge_eval(work, number->expr, charge, turn, &result));
+    }
+    *value = result.number;
+    return OK;
+}
+
 enum status number_not_negative(struct work *work, const char *what, struct dec value)
 {
     if (dec_sign(value) >= 0) {

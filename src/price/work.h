@@ -222,6 +222,10 @@ static inline struct dec charge_units(const struct charge *charge)
 }
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value);
+/* The same of a rate or a percentage alone, which has no bucket: tables with dates are asked at the
+ * row's or the charge's own time. */
+enum status number_alone(struct work *work, const struct number *number,
+                         const struct charge *charge, struct period turn, struct dec *value);
 /* What an expression comes to is held to what is asked of a plain number as the catalog loads. */
 enum status number_not_negative(struct work *work, const char *what, struct dec value);
 

@@ -141,7 +141,7 @@ def tame_term(term, is_cut):
     (kind, body), = term.items()
     if kind in ("allocate", "fee") or (kind == "round" and body.get("at") != "bucket"):
         return False  # a fee of each part is at another place among the charges than that of the whole
-    for key in ("mode", "attribute", "best"):
+    for key in ("mode", "attribute", "best", "order") + ("measure",) * (not is_cut):
         body.pop(key, None)
     if kind in ("discount", "markup") and "amount" not in body:
         body.pop("settle", None)

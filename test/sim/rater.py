@@ -128,6 +128,7 @@ class Charge:
 
 class Bill(ChargeSteps, CoverSteps):
     """All charges of one payer and one cut; previous is the payer's bill before, whose buckets may go on."""
+    asked_at = None  # when tables are asked; None: at the row's time
 
     def __init__(self, setup, payer, cut, rows, previous=None):
         self.setup, self.payer, self.cut = setup, payer, cut
@@ -388,7 +389,7 @@ class Bill(ChargeSteps, CoverSteps):
     def name(self, row, flow, step, path):
         """What an expression of a step may name; what it looks up."""
         if isinstance(path, tuple):
-            return self.setup.listed(path[0], path[1:], row.time)
+            return self.setup.listed(path[0], path[1:], row.time if self.asked_at is None else self.asked_at)
         if path.startswith("charges("):
             return self.charged(path.partition("(")[2], row, step)
         if path.startswith("usage("):
@@ -495,11 +496,14 @@ class Bill(ChargeSteps, CoverSteps):
             return num(text)
         except ValueError:  # an expression: evaluated once per bucket, by its first row
             body, kind = step.body, step.kind
-            is_alone = step.clock == "row" or kind in ("fixed", "rate", "percent", "formula") or (  # each has its own
+            is_alone = kind in ("rate", "percent", "formula") or (  # each has its own
                 kind in ("discount", "markup") and "percent" in body and "amount" not in body.get("limit", {}) and body.get("attribute", "in_order") == "in_order")
-            key = (id(step), text, self.key(row, step), row if is_alone else None)
+            key = (id(step), text, self.key(row, step), row if is_alone or step.clock == "row" or kind == "fixed" else None)
             if key not in self.numbers:
+                start, end = self.turn(row, step)
+                self.asked_at = start if not is_alone and times.MIN < start < end else None  # tables of a bucket's numbers
                 self.numbers[key] = self.evaluate(text, row, flow, step)
+                self.asked_at = None
             return self.numbers[key]
 
     def takes(self, flow, step):
@@ -1209,7 +1213,8 @@ class Bill(ChargeSteps, CoverSteps):
                 fresh[key].append((flow, measure))
                 if "min" in step.body:  # by the first row
                     self.number(step.body["min"], row, step, flow)
-                if "max" not in step.body:
+                if "max" not in step.body or (flow.is_ghost and not flow.quantity and not any(
+                        s.kind == "bound" and "min" in s.body for s in row.price.steps)):  # on no line, and no minimum asks for it
                     continue
                 limit = quantize(self.number(step.body["max"], row, step)
                                  * self.factor(step, row, key[2]))

@@ -53,15 +53,22 @@ class Step:
 
     def asks_customer(self):
         """What it asks of the customer of each row: numbers of a bucket ask that of its first row."""
-        body = self.body
-        if body.get("settings_at", "row") != "row":
+        if self.body.get("settings_at", "row") != "row":
             return []
+        return re.findall(r"customer\.([\w.]+)", self.asked_alone())
+
+    def asked_alone(self):
+        """What is asked for each row or charge."""
+        body = self.body
         alone = "amount" not in body.get("limit", {}) and body.get("attribute", "in_order") == "in_order"
         each = ["where", "measure", "order"] + {
             "convert": ["quantity"], "tier": ["position"], "rate": list(body), "percent": list(body), "formula": list(body),
             "tax": list(body), "credit": list(body), "allocate": list(body),
             "discount": ["percent"] * alone, "markup": ["percent"] * alone}.get(self.kind, [])
-        return re.findall(r"customer\.([\w.]+)", str([body.get(key) for key in each]))
+        return str([body.get(key) for key in each])
+
+    def asks_tables(self):
+        return re.findall(r'lookup\("(\w+)"', self.asked_alone())
 
     def asks_contract(self, setup):
         return self.scope == "contract" or self.by_contract(setup) or "contract." in str(
@@ -397,6 +404,10 @@ class Setup:
             if step.by_contract(self) and self.contract(kind.account, at) is None:
                 continue
             out = max(out, self.turn(step, None, kind.account, at)[0])
+        for name in [name for step in [*price.steps, *terms] for name in step.asks_tables()] if price else ():
+            for line in self.catalog["tables"][name]["rows"] if self.catalog["tables"][name].get("dated") else ():
+                count = len(self.catalog["tables"][name]["keys"])
+                out = max([out] + [edge for edge in (self.date(text, times.MIN) for text in line[count + 1:]) if edge <= at])
         asked = {name for step in [*price.steps, *terms] for name in step.asks_customer()} if price else ()
         if asked:
             out = max(out, self.customer_since(kind.account, sorted(asked), at))

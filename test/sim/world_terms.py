@@ -433,6 +433,9 @@ def long_world(world, rng):
     if "wallets" not in LEFT:
         import world_wallets  # which takes from here
         world_wallets.say_more(long, world.rng("long wallets"))
+    if "words" not in LEFT:
+        import world_words  # which takes from here
+        world_words.say_more(long, world, "long words/")
     return long, periods
 
 

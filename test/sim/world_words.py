@@ -12,9 +12,14 @@ def add(world):
     rounding(world, world.rng("rounding"))
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
-    for word in (clocks, orders, measures, attributes, parts, tier_percents, settled_tiers, both_limits, part_digits, amounts,
-                 filters, override_scopes):
-        rng = world.rng("words/" + word.__name__)
+    say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
+                                    lookups))
+
+
+def say_more(world, of, stream, others=()):
+    """What steps on charges say besides, and others; streams are of a world that may be another one."""
+    for word in (clocks, orders, measures, attributes, parts, *others):
+        rng = of.rng(stream + word.__name__)
         if (rng.random() < 0.2 or ONLY) and (not ONLY or word.__name__ in ONLY):
             word(world, rng)
 
@@ -201,7 +206,7 @@ def measures(world, rng):
 def attributes(world, rng):
     """How what is taken off, or put on, reaches its charges."""
     for kind, body, _ in charge_steps(world.catalog):
-        if kind not in ("discount", "markup") or "quantity" in body or "exclusive" in body or "settle" in body or rng.random() < 0.4:
+        if kind not in ("discount", "markup") or {"quantity", "exclusive", "settle"} & set(body) or rng.random() < 0.4:
             continue
         body["attribute"] = rng.choice(["none", "pro_rata"] + ["in_order"] * (body.get("mode") != "volume"))
         world.has("charges.attribute." + body["attribute"])
@@ -296,3 +301,40 @@ def override_scopes(world, rng):
         if rng.random() < 0.4:
             row["flat"] = world.rate(rng)
             world.has("override.flat")
+
+
+# ---- tables with dates ----
+
+def lookups(world, rng):
+    """Numbers that a table with dates says: asked at the row's time where a step has no bucket, else as its turn begins."""
+    dates = sorted({world.moment(rng, odd=rng.random() < 0.5) for _ in range(rng.choice([1, 2, 3]))})
+    world.edges += dates
+    numbers = [Raw(rng.choice(["0", "0.5", "2", "3.75", "7", "12"])) for _ in range(len(dates) + 1)]
+    world.catalog["tables"]["moving"] = {"keys": ["what"], "dated": True, "rows": [
+        ["n", number] + ([world.date(at)] if at else []) for at, number in zip([None, *dates], numbers)]}
+    asked = 'lookup("moving", "n")'
+    for steps in [*step_lists(world.catalog), list(world.catalog.get("steps", {}).values())]:
+        for i, step in enumerate(steps if isinstance(steps, list) else ()):
+            ((kind, body),) = step.items()
+            if rng.random() < 0.5 or kind == "use":
+                continue
+            if not isinstance(body, dict):
+                if kind == "rate":
+                    step[kind] = asked
+                elif kind == "percent":
+                    step[kind] = {"rate": asked}
+                else:
+                    continue
+            else:
+                key = {"rate": "rate", "percent": "rate", "discount": "percent", "markup": "percent", "tax": "percent", "fee": "percent",
+                       "allowance": "quantity", "fixed": "amount", "bound": "max", "commit": "amount"}.get(kind)
+                if kind == "tier" and "on_change" not in body and "position" not in body:
+                    tier = rng.choice(body["tiers"])
+                    if "rate" in tier:
+                        tier["rate"] = asked
+                elif key is None or key not in body or "rollover" in body or "min" in body or (
+                        "amount" in body.get("limit", {}) and key == "percent" and rng.random() < 0.5):
+                    continue
+                else:
+                    body[key] = asked
+            world.has("lookup." + kind)
