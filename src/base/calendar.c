@@ -442,6 +442,14 @@ enum time_fault time_parse_date(struct text text, const struct zone *zone, insta
     return fault;
 }
 
+bool time_read(struct text text, instant *at)
+{
+    instant read;
+    bool is_good = read_date_or_time(text, NULL, &read) == TIME_OK;
+    *at = is_good ? read : *at;
+    return is_good;
+}
+
 static enum time_fault read_from_to(struct text from, struct text to, const struct zone *zone,
                                     struct period *period)
 {

@@ -84,6 +84,10 @@ enum time_fault time_parse_date(struct text text, const struct zone *zone, insta
  * zone (UTC when NULL). FROM must be before TO (else TIME_SYNTAX); an end may be INSTANT_MAX. */
 enum time_fault period_parse(struct text text, const struct zone *zone, struct period *period);
 
+/* What time_format or time_format_short has written: of our own files, where a turn may end with
+ * INSTANT_MAX or behind it. */
+bool time_read(struct text text, instant *at);
+
 enum { TIME_FORMAT_MAX = 36 };
 /* UTC, with as many digits of fraction as are needed: 0, 3, 6 or 9; "2026-10-01T00:00:00Z". Returns
  * the length. */

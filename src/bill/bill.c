@@ -806,8 +806,8 @@ bool bill_id_read(struct arena *arena, struct text id, struct bill_name *name)
     }
     name->contract = name->source = TEXT("");
     bool is_good = count >= 4 &&
-                   time_parse_date(parts[count - 2], NULL, &name->period.from) == TIME_OK &&
-                   time_parse_date(parts[count - 1], NULL, &name->period.to) == TIME_OK;
+                   time_read(parts[count - 2], &name->period.from) &&
+                   time_read(parts[count - 1], &name->period.to);
     for (int i = 0; is_good && i < count - 2; i++) {
         is_good = (i < 2 || parts[i].size > 0) &&
                   text_decode(parts[i], arena_alloc(arena, parts[i].size + 1), names[i]);

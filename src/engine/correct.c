@@ -110,8 +110,8 @@ static enum status read_closed(struct correct *c, size_t index)
                                  "folder, and give that");
     }
     if (closed->period.size == 0 ||
-        time_parse(json_text(closed->summary, "from"), &closed->span.from) != TIME_OK ||
-        time_parse(json_text(closed->summary, "to"), &closed->span.to) != TIME_OK) {
+        !time_read(json_text(closed->summary, "from"), &closed->span.from) ||
+        !time_read(json_text(closed->summary, "to"), &closed->span.to)) {
         return fail(c->err, ERR_CORRUPT, "%s: its period cannot be read", closed->path);
     }
     const char *rules = member(yyjson_obj_get(closed->run, "digests"), "rules");

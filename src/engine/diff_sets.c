@@ -65,8 +65,8 @@ static enum status read_summary(struct sets *s, const char *path, yyjson_val *ru
     s->digests[side] = yyjson_obj_get(run, "digests");
     s->provider[side] = json_text(summary, "provider");
     s->currency[side] = json_text(summary, "currency");
-    if (time_parse(json_text(summary, "from"), &s->period[side].from) != TIME_OK ||
-        time_parse(json_text(summary, "to"), &s->period[side].to) != TIME_OK) {
+    if (!time_read(json_text(summary, "from"), &s->period[side].from) ||
+        !time_read(json_text(summary, "to"), &s->period[side].to)) {
         return fail(s->err, ERR_CORRUPT, "%s: its period cannot be read", path);
     }
     yyjson_val *failed = yyjson_obj_get(summary, "failed"), *name, *reason;

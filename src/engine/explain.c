@@ -473,7 +473,7 @@ static enum status add_parts(struct explain *x, const struct period **cuts, uint
     {
         all[made].from = from;
         if (!yyjson_is_str(item) ||
-            time_parse(text_of(yyjson_get_str(item)), &all[made].to) != TIME_OK) {
+            !time_read(text_of(yyjson_get_str(item)), &all[made].to)) {
             return fail(x->err, ERR_CORRUPT, "bills.ndjson: a bill's parts cannot be read");
         }
         from = all[made++].to;

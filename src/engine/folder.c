@@ -353,8 +353,8 @@ enum status head_parse(struct arena *arena, struct text json, struct bill_head *
                                .parts = yyjson_obj_get(object, "parts")};
     if (head->bill.size == 0 || head->payer.size == 0 || head->total.size == 0 ||
         !yyjson_is_obj(head->proof) || !yyjson_is_obj(head->inputs) ||
-        time_parse(json_text(object, "from"), &head->period.from) != TIME_OK ||
-        time_parse(json_text(object, "to"), &head->period.to) != TIME_OK) {
+        !time_read(json_text(object, "from"), &head->period.from) ||
+        !time_read(json_text(object, "to"), &head->period.to)) {
         return fail(err, ERR_CORRUPT, "bills.ndjson: a line is no bill");
     }
     return OK;

@@ -31,7 +31,7 @@ static bool member_text(yyjson_val *object, const char *key, struct text *out)
 static bool member_time(yyjson_val *object, const char *key, instant *out)
 {
     struct text text;
-    return member_text(object, key, &text) && time_parse(text, out) == TIME_OK;
+    return member_text(object, key, &text) && time_read(text, out);
 }
 
 /* The edge of a turn; empty where time is open. */
@@ -39,7 +39,7 @@ static bool member_edge(yyjson_val *object, const char *key, instant open, insta
 {
     struct text text;
     *out = open;
-    return member_text(object, key, &text) && (text.size == 0 || time_parse(text, out) == TIME_OK);
+    return member_text(object, key, &text) && (text.size == 0 || time_read(text, out));
 }
 
 static bool member_dec(yyjson_val *object, const char *key, struct dec *out)

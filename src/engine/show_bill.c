@@ -407,7 +407,7 @@ static bool list_pending(struct show *show, yyjson_val *item, struct text *cells
 {
     instant due = INSTANT_MIN;
     struct text kind = json_text(item, "kind"), step = json_text(item, "step");
-    (void)time_parse(json_text(item, "due"), &due);
+    (void)time_read(json_text(item, "due"), &due);
     cells[0] = show_time(show, due);
     cells[1] = is_named(step)
                    ? text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step))

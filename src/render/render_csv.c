@@ -367,7 +367,7 @@ static bool read_decimal(struct text text, struct dec *out)
 static bool read_time(struct text text, instant *out)
 {
     *out = INSTANT_MIN;
-    return text.size == 0 || time_parse_date(text, NULL, out) == TIME_OK;
+    return text.size == 0 || time_read(text, out);
 }
 
 enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
