@@ -175,7 +175,7 @@ static instant take_date(struct row *row, enum field field, instant missing)
     if (fault != TIME_OK) {
         COMPLAIN(row->builder, place_of(row, field), time_fault_name(fault),
                  fault == TIME_RANGE
-                     ? "from 1970-01-01 to 2262-01-01; empty when open"
+                     ? "from 1970-01-01 to 2261-12-31; empty when open"
                      : "a date such as 2026-10-01, or a time such as 2026-10-01T12:00:00Z",
                  fault == TIME_RANGE ? "'%s' is beyond the years we know: \"%.*s\""
                                      : "'%s' is no date: \"%.*s\"",

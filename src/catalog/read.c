@@ -263,7 +263,7 @@ bool read_instant(struct loader *loader, const struct yaml_node *node, instant *
     enum time_fault fault = parse_instant(loader, node->text, at);
     if (fault != TIME_OK) {
         COMPLAIN(loader, node, time_fault_name(fault),
-                 fault == TIME_RANGE ? TEXT("from 1970-01-01 to 2262-01-01; leave it out when open")
+                 fault == TIME_RANGE ? TEXT("from 1970-01-01 to 2261-12-31; leave it out when open")
                                      : TEXT("such as 2026-10-01 or 2026-10-01T12:00:00Z"),
                  fault == TIME_RANGE ? "'%.*s' is beyond the years we know"
                                      : "'%.*s' is no date or time",
