@@ -466,6 +466,7 @@ struct step_adjust {
     uint32_t group;       /* exclusive: index in catalog->groups, NONE */
     bool settle_at_end;
     struct proration proration; /* of an amount, a limit, a minimum */
+    bool prorate_as_fixed;      /* by the time in which the fixed amount that it is on is paid */
     /* Of a fee: */
     uint32_t sku; /* what it is sold as; NONE */
     bool has_min, has_max;

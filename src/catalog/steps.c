@@ -144,6 +144,7 @@ static void link_prorated(struct loader *loader, struct step *steps, uint32_t co
             continue;
         }
         step->adjust.proration = fixed->fixed.proration;
+        step->adjust.prorate_as_fixed = true;
     }
 }
 

@@ -176,6 +176,39 @@ static struct parts find_parts(struct work *work, const struct step *step,
     return parts;
 }
 
+/* Of what shrinks as the fixed amount that it is on: the time in which this payer pays that for the
+ * account, by any of the versions that have the step. */
+static struct parts paid_parts(struct work *work, const struct step *step,
+                               const struct charge *charge, struct period turn)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const struct price *first = work->catalog->prices;
+    const struct price *end = first + work->catalog->price_count, *at = charge->price;
+    const struct member_spans members = pricing_members(work->pricing, charge->account);
+    struct parts parts = {0};
+    turn = period_intersect(
+        turn, (struct period){accounts->items[charge->account].since, INSTANT_MAX});
+    while (at > first && price_is_version(at - 1, charge->price)) {
+        at--;
+    }
+    for (; at < end && price_is_version(at, charge->price); at++) {
+        const struct period version = period_intersect(turn, (struct period){at->from, at->to});
+        for (uint32_t i = 0; i < members.count && price_step_of(at, step->node); i++) {
+            const struct period in = period_intersect(version, members.items[i].span);
+            for (instant then = in.from, next; then < in.to; then = next) {
+                const struct contract *contract;
+                int level;
+                (void)accounts_edge(accounts, work->catalog, charge->account, then, &next);
+                if (fixed_is_paid(work, at, charge->account, then, &contract, &level)) {
+                    add_part(work, &parts, (struct period){then, next < in.to ? next : in.to});
+                }
+            }
+        }
+    }
+    join_parts(&parts);
+    return parts;
+}
+
 /* ---- the limit --------------------------------------------------------------------------------
  */
 
@@ -192,7 +225,9 @@ enum status step_prorated(struct work *work, const struct step *step, struct pro
     }
     bool is_of_plan =
         work->term ? work->term->level == LEVEL_PLAN : turn_end_is_of_plan(work, step);
-    if (is_of_plan && !(step->scope == SCOPE_CONTRACT && charge->contract)) {
+    if (step_adjusts(step) && step->adjust.prorate_as_fixed) {
+        parts = paid_parts(work, step, charge, turn);
+    } else if (is_of_plan && !(step->scope == SCOPE_CONTRACT && charge->contract)) {
         parts = find_parts(work, step, charge, &parts);
     }
     struct period whole = turn;

@@ -264,6 +264,25 @@ class ChargeSteps:
             return ONE
         return self.factor(step, row, key[2], (self.scope_account(self.flow_of(row), step), self.contract(row)))
 
+    def fixed_part(self, step, row, turn):
+        """The part of a turn in which this payer pays the fixed amount that a step is on, by any version that has the step."""
+        price, account = row.price, row.account
+        fixed = next((s for s in price.steps if s.kind == "fixed"), None)
+        if fixed is None or fixed.body.get("prorate", "none") == "none":
+            return ONE
+        parts = []
+        for start, end in self.setup.stretches(account):
+            start, end = max(start, turn[0]), min(end, turn[1])
+            if start < end and self.setup.payer(account, start) == self.payer and any(
+                    fee.holder == account and (fee.price.level, fee.price.name) == (price.level, price.name)
+                    and any(s.node == step.node for s in fee.price.steps) for fee in self.setup.fees(account, start)):
+                if parts and parts[-1][1] == start:
+                    start = parts.pop()[0]
+                parts.append((start, end))
+        like = copy.copy(step)
+        like.body = {key: fixed.body[key] for key in ("prorate", "digits", "mode") if key in fixed.body}
+        return self.part(like, parts, self.setup.whole_turn(step, self.payer, turn), turn[1])
+
     @staticmethod
     def within(y, most):
         return max(-most, min(y, most))
@@ -328,7 +347,7 @@ class ChargeSteps:
         elif "amount" not in body:
             y = self.off(row, step, x)
         elif truth(body.get("prorate", False)):
-            y = quantize(self.number(body["amount"], row, step) * factor)
+            y = quantize(self.number(body["amount"], row, step) * self.fixed_part(step, row, key[2]))
         else:
             y = quantize(self.number(body["amount"], row, step) * self.factor(step, row, key[2], (
                 self.scope_account(self.flow_of(row), step), self.contract(row))))

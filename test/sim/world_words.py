@@ -13,7 +13,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups))
+                                    lookups, limits, both_ends, whole_parts, charged))
 
 
 def say_more(world, of, stream, others=()):
@@ -338,3 +338,53 @@ def lookups(world, rng):
                 else:
                     body[key] = asked
             world.has("lookup." + kind)
+
+
+# ---- limits ----
+
+def limits(world, rng):
+    """Tiers that end where an expression says: one that ends below the one before is empty."""
+    for body in usage_steps(world.catalog, "tier"):
+        if "on_change" in body:
+            continue
+        for tier in body["tiers"]:
+            key = "up_to" if "up_to" in tier else "below"
+            if key in tier and rng.random() < 0.4:
+                tier[key] = rng.choice(["period.days / 3", "period.hours / 100", "period.days"] + (
+                    ["turn.days / 2", "turn.hours / 50"] if body.get("clock") not in ("row", "always") else []))
+                world.has("tier.limit.expression")
+
+
+def both_ends(world, rng):
+    """An amount at most, and only in the first turns."""
+    if not all(record.get("since") for record in world.accounts):
+        return
+    for kind, body, _ in charge_steps(world.catalog):
+        if kind in ("discount", "markup") and "amount" in body.get("limit", {}) and body.get("clock") != "always":
+            body["limit"] = dict(body["limit"], turns=Raw(rng.choice(["1", "2", "40"])))
+            world.has("charges.limit.both")
+
+
+def whole_parts(world, rng):
+    """Amounts off fixed ones that shrink with them."""
+    kind = rng.choice(["discount", "discount", "markup"])
+    for step in list(fixed_steps(world.catalog)):
+        for steps in step_lists(world.catalog):
+            if any(step is other for other in steps) and step["fixed"].get("prorate", "none") != "none" and "scope" not in step["fixed"] and (
+                    rng.random() < 0.7):
+                body = {"amount": world.money(rng, 1, 20), "prorate": Raw("true"), "name": "part"}
+                if "clock" in step["fixed"]:
+                    body["clock"] = step["fixed"]["clock"]
+                steps.append({kind: body})
+                world.has("charges.prorate.true")
+                break
+
+
+def charged(world, rng):
+    """Numbers of terms by what is charged so far."""
+    for kind, body, is_term in charge_steps(world.catalog):
+        if is_term and rng.random() < 0.5:
+            key = {"bound": "max", "fee": "max", "discount": "amount", "markup": "amount", "commit": "amount"}[kind] if kind != "allocate" else None
+            if key in body and "min" not in body and "on_change" not in body and "prepaid" not in body:
+                body[key] = rng.choice(['max(0, charges("s0"))', 'max(1, charges("p0") / 2)', 'max(1, charges("tier") * 0.1)', 'usage("s0")'])
+                world.has("charges.charged." + kind)
