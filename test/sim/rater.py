@@ -441,9 +441,9 @@ class Bill(ChargeSteps, CoverSteps):
         return num(value) if isinstance(value, Raw) else value
 
     def charged(self, name, row, step):
-        """What is charged so far of a product, SKU or step, in the scope and turn of a term."""
+        """What is charged so far of a product, SKU or step, in the scope and turn of a term, as that begins to run."""
         scope, turn = self.bucket_scope(row, step), self.turn(row, step)
-        return sum((flow.net() for r in self.priced if self.bucket_scope(r, step) == scope
+        return sum((self.left_before.get(id(flow), ZERO) for r in self.priced if self.bucket_scope(r, step) == scope
                     and self.turn(r, step) == turn for flow in r.flows
                     if name in (r.sku, flow.step, self.setup.product.get(r.sku))), ZERO)
 
@@ -906,10 +906,13 @@ class Bill(ChargeSteps, CoverSteps):
             rate = self.number(tier.get("rate", 0), row, step)
             if "percent" in tier:
                 rate = self.number(tier["percent"], row, step) / 100
+            is_empty = end is not None and (end < start or (end == start and out != [] and not (below and "below" not in tier)))
+            if is_empty:  # it ends below the one before: nothing enters it
+                end = start
             out.append({"from": start, "from_in": below, "end": end, "end_in": "below" not in tier,
                         "rate": rate, "flat": self.number(tier.get("flat", 0), row, step),
-                        "package": self.number(tier["package"], row, step) if "package" in tier else None})
-            start, below = end, "below" in tier
+                        "package": self.number(tier["package"], row, step) if "package" in tier else None, "empty": is_empty})
+            start, below = end, below if is_empty else "below" in tier
         if out[-1]["end"] is not None and step.body.get("past_last") == "last":
             out[-1]["end"] = None
         return out
@@ -923,7 +926,7 @@ class Bill(ChargeSteps, CoverSteps):
 
     def component(self, tier, x, step):
         """(quantity, exact amount) of one tier of a graduated curve at x; x None: before any row."""
-        if x is None:
+        if x is None or tier["empty"]:
             return ZERO, ZERO
         part = max(ZERO, (x if tier["end"] is None else min(x, tier["end"])) - tier["from"])
         first = tier["from"] == 0 and not tier["from_in"]
@@ -939,6 +942,8 @@ class Bill(ChargeSteps, CoverSteps):
         """(tier from 0, amount) of the whole quantity, at the tier of its position."""
         at = x if position is None else position
         for i, tier in enumerate(tiers):
+            if tier["empty"]:
+                continue
             if tier["end"] is None or at < tier["end"] or (at == tier["end"] and tier["end_in"]):
                 break
         else:
@@ -1004,7 +1009,8 @@ class Bill(ChargeSteps, CoverSteps):
     @staticmethod
     def standing(tiers, at):
         """In which tier what moves no further is."""
-        return max([i for i, t in enumerate(tiers) if i == 0 or at > t["from"] or (t["from_in"] and at == t["from"] and at > 0)])
+        return max([i for i, t in enumerate(tiers) if i == 0 or not t["empty"] and (
+            at > t["from"] or (t["from_in"] and at == t["from"] and at > 0))])
 
     @staticmethod
     def share_quantity(flow, parts):
@@ -1033,7 +1039,7 @@ class Bill(ChargeSteps, CoverSteps):
             if stop == at:  # no positions: where it stands
                 number = self.standing(tiers, at)
             else:
-                number = max([i for i, t in enumerate(tiers) if i == 0 or min(at, stop) >= t["from"]])
+                number = max([i for i, t in enumerate(tiers) if i == 0 or (min(at, stop) >= t["from"] and not t["empty"])])
             past = tiers[number]["end"] is not None and max(at, stop) > tiers[number]["end"]
             rate = ZERO if past else tiers[number]["rate"]
             amount = quantize((to - used) * rate)

@@ -43,6 +43,8 @@ class ChargeSteps:
                 self.node = step.node
                 rows = [row for row in self.priced if self.setup.in_force(level, row.account, row.time,
                                                                           self.contract(row))]
+                self.left_before = {id(flow): flow.net() for row in self.priced for flow in row.flows
+                                    if flow.amount is not None} if "charges(" in str(step.body) else {}
                 self.opened = self.open(level, step) if step.kind in WAITING else {}
                 self.sold_to = self.buyers(level, step) if step.kind == "credit" else {}
                 self.level, self.sold_step = level, step
@@ -314,9 +316,10 @@ class ChargeSteps:
         if start is None:
             return True
         at = self.setup.turn(step, self.payer, account, start, contract)
+        first = at[0]  # what was used before is in none of them
         for _ in range(turns - 1):
             at = self.setup.turn(step, self.payer, account, at[1], contract)
-        return row.time < at[1]
+        return first <= row.time < at[1]
 
     def units_off(self, row, step, flow, sign):
         """Units at the row's rate."""

@@ -386,5 +386,5 @@ def charged(world, rng):
         if is_term and rng.random() < 0.5:
             key = {"bound": "max", "fee": "max", "discount": "amount", "markup": "amount", "commit": "amount"}[kind] if kind != "allocate" else None
             if key in body and "min" not in body and "on_change" not in body and "prepaid" not in body:
-                body[key] = rng.choice(['max(0, charges("s0"))', 'max(1, charges("p0") / 2)', 'max(1, charges("tier") * 0.1)', 'usage("s0")'])
+                body[key] = rng.choice(['max(0, charges("s0"))', 'max(1, charges("p0") / 2)', 'max(1, charges("seat") * 0.1)', 'usage("s0")'])
                 world.has("charges.charged." + kind)
