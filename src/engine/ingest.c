@@ -229,6 +229,7 @@ static void read_work(void *argument, int index)
     } else {
         worker->decoder_arena.recover = worker->meter_arena.recover = &recover;
         worker->segment_arena.recover = worker->header_arena.recover = &recover;
+        worker->block_arena.recover = &recover;
         enum status status = read_blocks(worker);
         if (status != OK) {
             const struct feed_block *block = &worker->block; /* without bytes: the feed failed */
@@ -240,6 +241,7 @@ static void read_work(void *argument, int index)
     flush_spool(worker, &worker->arrivals);
     flush_spool(worker, &worker->records);
     arena_release(&worker->segment_arena); /* a block takes what billing needs */
+    arena_release(&worker->block_arena); /* so much less would be left than payers are told */
     worker->segments = NULL;
 }
 

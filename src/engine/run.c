@@ -310,7 +310,8 @@ static enum status set_up_workers(struct run *run)
         worker->index = i;
         struct arena *arenas[] = {&worker->arena,        &worker->decoder_arena,
                                   &worker->meter_arena,  &worker->segment_arena,
-                                  &worker->header_arena, &worker->undecided_arena};
+                                  &worker->block_arena,  &worker->header_arena,
+                                  &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
             arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
@@ -354,7 +355,8 @@ static void tear_down(struct run *run)
                                   &worker->output,       &worker->shelf,
                                   &worker->handed,       &worker->decoder_arena,
                                   &worker->meter_arena,  &worker->segment_arena,
-                                  &worker->header_arena, &worker->undecided_arena};
+                                  &worker->block_arena,  &worker->header_arena,
+                                  &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

@@ -283,6 +283,7 @@ struct worker {
     uint32_t *block_accounts;
     struct plain_tuple *block_tuples;
     uint32_t block_source_capacity, block_account_capacity, block_tuple_capacity;
+    struct arena block_arena; /* of these three */
     uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
     struct total *read_totals;           /* of the records of each meter, then of none */
