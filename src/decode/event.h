@@ -76,12 +76,12 @@ struct member {
     uint64_t path;
     enum member_kind kind;
     bool truth;        /* of MEMBER_BOOL */
-    /* Of an event with a tuple_number, elsewhere not set: it is the same in all that have this
-     * number; and `number` is what its text comes to. */
+    /* Of an event with a tuple_number, elsewhere not set: the value is the same in all that have
+     * this number; the text is a number, and `number` what it comes to. */
     bool is_of_tuple, has_number;
     uint64_t print;    /* what it adds to the event's; 0 when that was not kept */
     struct text text;  /* unescaped, of MEMBER_TEXT */
-    struct dec number; /* of MEMBER_NUMBER */
+    struct dec number; /* of MEMBER_NUMBER, or where has_number */
 };
 
 /* The path of key below parent, and of an array's item; PATH_DATA is data itself.  An item has the

@@ -94,7 +94,7 @@ struct tuple {
 struct head {
     uint32_t tuple, subject; /* their codes */
     instant at;
-    struct text id; /* none: the event cannot be read */
+    struct text id; /* empty: the event cannot be read */
 };
 
 struct segment_reader {
@@ -103,7 +103,7 @@ struct segment_reader {
     ZSTD_DCtx *unpacker;
     struct member members[MEMBERS_MAX];
     char id_room[HEADS_AT_ONCE * ATTRIBUTE_MAX_BYTES + TEXT_ROOM_BYTES];
-    struct head heads[HEADS_AT_ONCE]; /* of the events from heads_first on */
+    struct head heads[HEADS_AT_ONCE]; /* of the events from heads_first on, read ahead */
     uint32_t heads_first, heads_count;
     const char *fault;
     struct segment_header header;
@@ -126,7 +126,8 @@ struct segment_reader {
     const unsigned char *time_sizes;
     struct cursor times;
     struct text_column ids;
-    int64_t unit, at, at_max; /* of times: nanoseconds, and so many of them */
+    int64_t unit;       /* of times: so many nanoseconds */
+    int64_t at, at_max; /* in units: of the head that was read last; no time has more */
     uint32_t next;
     struct event event;        /* the last one */
     const struct shape *shape; /* its shape */
@@ -880,7 +881,9 @@ static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
         member->is_of_tuple = true;
         return true;
     case WORD_IN_TUPLE:
+        member->print = (*codes)->print;
         set_word(member, (*codes)++->code);
+        member->is_of_tuple = true;
         return true;
     case TEXT_BY_CODE: {
         uint32_t code =

@@ -58,6 +58,7 @@ static inline uint32_t hour_slot(const struct run *run, instant at)
     return hour == 0 ? 0 : (uint32_t)hour * 3600 - run->into_hour_s;
 }
 
+/* What is at that time is in the slot of its hour, and goes where steady_partition says. */
 static inline bool has_steady_slot(const struct run *run, uint32_t account, instant at)
 {
     return run->steady_partition[account] != UNSTEADY && period_has(run->period, at);

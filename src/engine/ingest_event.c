@@ -10,7 +10,7 @@
 
 enum { RING = 32, STEP = 8 };
 
-/* In place of the account of a block's subject that was not looked up yet. */
+/* In place of the account of a block's subject that was not looked up yet; NONE: it is none. */
 static const uint32_t UNKNOWN = NONE - 1;
 
 void ingest_prepare(struct worker *worker)

@@ -3,6 +3,10 @@
  * Most meters read plain members: their place is known when the catalog loads, and they are
  * found by the hash of their path.  Only meters with real expressions fill slots and evaluate, and
  * of the slots only those that their expressions read: filling takes longer than evaluating.
+ *
+ * meter_apply is the whole of it.  What comes again is remembered, and comes to the same sooner:
+ * what a type's only meter reads (struct known_type), which SKU a name is (struct known_sku), and
+ * all but the value of what has one tuple of a segment's block (struct plain_tuple).
  */
 #include "usage/usage.h"
 
@@ -642,7 +646,7 @@ __attribute__((noinline)) static enum plain_taken take_expressions(struct meter_
 }
 
 /* Keeps what an event with a tuple was measured by, where all others with it are measured by the
- * same. */
+ * same: no expression decides, and the SKU's name is the tuple's own. */
 static void learn_tuple(struct plain_tuple *tuple, const struct known_type *known,
                         const struct event *event, const struct member *name,
                         const struct plain_measure *found)

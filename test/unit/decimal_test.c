@@ -1,4 +1,4 @@
-/* decimal_test.c - exact decimals against two oracles that share nothing with decimal.c:
+/* decimal_test.c - exact decimals against two oracles that share nothing with decimal.c and decimal_text.c:
  * plain 64-bit integers for all small values, GMP's mpz for random ones of up to 38 digits.
  *
  * FARTHING_SEED=n repeats a run, FARTHING_CASES=n sets the number of random cases (a million).
