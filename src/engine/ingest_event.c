@@ -28,8 +28,8 @@ void ingest_prepare(struct worker *worker)
 
 /* The items when count of them have room there, else room for twice as many: what they held is not
  * kept. */
-static void *block_room(struct worker *worker, void *items, uint32_t count, uint32_t *capacity,
-                        size_t size)
+static void *make_room(struct worker *worker, void *items, uint32_t count, uint32_t *capacity,
+                       size_t size)
 {
     if (count <= *capacity) {
         return items;
@@ -45,13 +45,13 @@ void ingest_segment(struct worker *worker)
     uint32_t subjects = segment_subject_count(reader) + 1;
     uint32_t tuples = segment_tuple_count(reader) + 1;
     worker->block_sources =
-        block_room(worker, worker->block_sources, sources, &worker->block_source_capacity,
-                   sizeof *worker->block_sources);
+        make_room(worker, worker->block_sources, sources, &worker->block_source_capacity,
+                  sizeof *worker->block_sources);
     worker->block_accounts =
-        block_room(worker, worker->block_accounts, subjects, &worker->block_account_capacity,
-                   sizeof *worker->block_accounts);
-    worker->block_tuples = block_room(worker, worker->block_tuples, tuples,
-                                      &worker->block_tuple_capacity, sizeof *worker->block_tuples);
+        make_room(worker, worker->block_accounts, subjects, &worker->block_account_capacity,
+                  sizeof *worker->block_accounts);
+    worker->block_tuples = make_room(worker, worker->block_tuples, tuples,
+                                     &worker->block_tuple_capacity, sizeof *worker->block_tuples);
     memset(worker->block_sources, 0, sources * sizeof *worker->block_sources);
     memset(worker->block_tuples, 0, tuples * sizeof *worker->block_tuples);
     for (uint32_t i = 0; i < subjects; i++) {
