@@ -247,10 +247,12 @@ static void read_work(void *argument, int index)
 
 enum status run_read(struct run *run)
 {
-    account_finder_init(&run->finder, &run->table_arena, run->accounts, &run->secret);
+    account_finder_init(&run->finder, &run->finder_arena, run->accounts, &run->secret);
     const size_t files = feed_file_count(run->feed) + 1;
     run->file_headers = arena_calloc(&run->arena, files, sizeof *run->file_headers);
     run->file_events = arena_calloc(&run->arena, files, sizeof *run->file_events);
     run->file_refused = arena_calloc(&run->arena, files, sizeof *run->file_refused);
-    return run_threads(run, read_work);
+    enum status status = run_threads(run, read_work);
+    arena_release(&run->finder_arena); /* payers are told of more room than is left beside it */
+    return status;
 }

@@ -367,6 +367,7 @@ static void tear_down(struct run *run)
     }
     arena_release(&run->series_arena);
     arena_release(&run->table_arena);
+    arena_release(&run->finder_arena);
     if (run->lock) {
         env->lock_free(env, run->lock);
     }
@@ -453,7 +454,9 @@ static enum status run_load(struct run *run, struct complaints *complaints)
     TRY(restatement_check_inputs(run));
     arena_init(&run->series_arena, &env->memory, 0);
     arena_init(&run->table_arena, &env->tables, 0);
+    arena_init(&run->finder_arena, &env->tables, 0);
     run->series_arena.recover = run->table_arena.recover = &run->recover;
+    run->finder_arena.recover = &run->recover;
     series_table_init(&run->series, &run->series_arena, run->catalog);
     run->buyer_uses =
         arena_calloc(&run->arena, run->accounts->unknown_buyer_count + 1u, sizeof *run->buyer_uses);

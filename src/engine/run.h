@@ -396,8 +396,9 @@ struct run {
     bool has_steady_slots;
     instant first_hour;   /* that the period begins in */
     uint32_t into_hour_s; /* how far, begun seconds too */
-    struct account_finder finder;
-    struct arena table_arena;          /* of the finder, steady_payer and steady_partition */
+    struct account_finder finder; /* while events are read */
+    struct arena finder_arena;
+    struct arena table_arena;          /* of steady_payer and steady_partition */
     bool *buyer_uses;                  /* of each of accounts->unknown_buyers: it has usage */
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
