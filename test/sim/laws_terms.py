@@ -225,7 +225,8 @@ def say_numbers(catalog):
             if not isinstance(body, dict):
                 continue
             for key, value in body.items():
-                if value == world_words.NUMBER and kind not in ("rate", "percent"):
+                at_its_time = kind in laws.CHARGE_STEPS and value == world_words.MOVING  # of a charge on a scope: its bill's end
+                if (value == world_words.NUMBER and kind not in ("rate", "percent")) or at_its_time:
                     body[key] = Raw("2")
             if "customer." not in str(body) or body.get("settings_at") == "invoice":
                 body.pop("settings_at", None)

@@ -443,7 +443,8 @@ class Bill(ChargeSteps, CoverSteps):
     def charged(self, name, row, step):
         """What is charged so far of a product, SKU or step, in the scope and turn of a term, as that begins to run."""
         scope, turn = self.bucket_scope(row, step), self.turn(row, step)
-        return sum((self.left_before.get(id(flow), ZERO) for r in self.priced if self.bucket_scope(r, step) == scope
+        return sum((self.left_before.get(id(flow), ZERO) for r in self.priced if self.setup.in_force(
+                        self.level, r.account, r.time, self.contract(r)) and self.bucket_scope(r, step) == scope
                     and self.turn(r, step) == turn for flow in r.flows
                     if name in (r.sku, flow.step, self.setup.product.get(r.sku))), ZERO)
 

@@ -1,10 +1,7 @@
-"""Words that came later: installments, each from a stream of its own, so that a world without one stays as it was."""
-import os
+"""Words that came later, each from a stream of its own, so that a world without one stays as it was."""
 import times
 import world_terms
 from world import Raw
-
-ONLY = os.environ.get("WORDS_ONLY", "").split()
 
 
 def add(world):
@@ -13,14 +10,14 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, charged))
+                                    lookups, limits, both_ends, whole_parts))
 
 
 def say_more(world, of, stream, others=()):
     """What steps on charges say besides, and others; streams are of a world that may be another one."""
     for word in (clocks, orders, measures, attributes, parts, *others):
         rng = of.rng(stream + word.__name__)
-        if (rng.random() < 0.2 or ONLY) and (not ONLY or word.__name__ in ONLY):
+        if rng.random() < 0.2:
             word(world, rng)
 
 
@@ -305,6 +302,8 @@ def override_scopes(world, rng):
 
 # ---- tables with dates ----
 
+MOVING = 'lookup("moving", "n")'
+
 def lookups(world, rng):
     """Numbers that a table with dates says: asked at the row's time where a step has no bucket, else as its turn begins."""
     dates = sorted({world.moment(rng, odd=rng.random() < 0.5) for _ in range(rng.choice([1, 2, 3]))})
@@ -312,7 +311,7 @@ def lookups(world, rng):
     numbers = [Raw(rng.choice(["0", "0.5", "2", "3.75", "7", "12"])) for _ in range(len(dates) + 1)]
     world.catalog["tables"]["moving"] = {"keys": ["what"], "dated": True, "rows": [
         ["n", number] + ([world.date(at)] if at else []) for at, number in zip([None, *dates], numbers)]}
-    asked = 'lookup("moving", "n")'
+    asked = MOVING
     for steps in [*step_lists(world.catalog), list(world.catalog.get("steps", {}).values())]:
         for i, step in enumerate(steps if isinstance(steps, list) else ()):
             ((kind, body),) = step.items()
@@ -378,13 +377,3 @@ def whole_parts(world, rng):
                 steps.append({kind: body})
                 world.has("charges.prorate.true")
                 break
-
-
-def charged(world, rng):
-    """Numbers of terms by what is charged so far."""
-    for kind, body, is_term in charge_steps(world.catalog):
-        if is_term and rng.random() < 0.5:
-            key = {"bound": "max", "fee": "max", "discount": "amount", "markup": "amount", "commit": "amount"}[kind] if kind != "allocate" else None
-            if key in body and "min" not in body and "on_change" not in body and "prepaid" not in body:
-                body[key] = rng.choice(['max(0, charges("s0"))', 'max(1, charges("p0") / 2)', 'max(1, charges("seat") * 0.1)', 'usage("s0")'])
-                world.has("charges.charged." + kind)
