@@ -915,7 +915,7 @@ class Bill(ChargeSteps, CoverSteps):
                         "package": self.number(tier["package"], row, step) if "package" in tier else None, "empty": is_empty})
             start, below = end, below if is_empty else "below" in tier
         if out[-1]["end"] is not None and step.body.get("past_last") == "last":
-            out[-1]["end"] = None
+            out[-1].update(end=None, empty=False)
         return out
 
     def packages(self, part, tier, step):
