@@ -220,7 +220,7 @@ static enum status run_bound(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     struct dec over = DEC_ZERO, before, after, in = DEC_ZERO;
-    if (!work->charges[entry->charge].emitted_free) { /* else it opens the bucket, and is no charge */
+    if (!work->charges[entry->charge].emitted_free) { /* else it opens the bucket, no more */
         TRY(measure(work, entry, &in));
     }
     TRY(step_charge_enter(work, entry, in));
