@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,11 @@ class Planter:
         """Lists of two plain tiers or more, in a price."""
         out = [step["tier"]["tiers"] for price in self.prices() for step in price["steps"]
                if isinstance(step.get("tier"), dict) and len(step["tier"].get("tiers", [])) > 1]
-        return [tiers for tiers in out if set(tiers[0]) & {"up_to", "below"}]
+        return [tiers for tiers in out if set(tiers[0]) & {"up_to", "below"} and all(self.is_number(tier) for tier in tiers[:-1])]
+
+    def is_number(self, tier):
+        """The limit is written out: of one that is computed the tiers may be empty, and nobody knows where a gap is."""
+        return re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(tier[self.end(tier)])) is not None
 
     @staticmethod
     def end(tier):
