@@ -805,8 +805,7 @@ bool bill_id_read(struct arena *arena, struct text id, struct bill_name *name)
         at += size + 1;
     }
     name->contract = name->source = TEXT("");
-    bool is_good = count >= 4 &&
-                   time_read(parts[count - 2], &name->period.from) &&
+    bool is_good = count >= 4 && time_read(parts[count - 2], &name->period.from) &&
                    time_read(parts[count - 1], &name->period.to);
     for (int i = 0; is_good && i < count - 2; i++) {
         is_good = (i < 2 || parts[i].size > 0) &&

@@ -75,7 +75,7 @@ enum member_kind {
 struct member {
     uint64_t path;
     enum member_kind kind;
-    bool truth;        /* of MEMBER_BOOL */
+    bool truth; /* of MEMBER_BOOL */
     /* Of an event with a tuple_number, elsewhere not set: the value is the same in all that have
      * this number; the text is a number, and `number` what it comes to. */
     bool is_of_tuple, has_number;

@@ -22,7 +22,7 @@ enum {
     SHAPES_MAX_BYTES = 2 * SEGMENT_TEXTS_MAX_BYTES, /* of full blocks, and one record more */
     EVENT_TEXTS = 3, /* that are no values: source, type, and the shape's */
     TUPLES_MAX_BYTES = 32 * 1024 * 1024,
-    LINE_BYTES = 64,   /* of a cache */
+    LINE_BYTES = 64,    /* of a cache */
     HEADS_AT_ONCE = 32, /* so that what they name is in memory by the time it is asked for */
 };
 

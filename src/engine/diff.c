@@ -441,8 +441,8 @@ static bool is_in_other_currency(const struct diff *d, const struct piece *piece
 }
 
 /* The bill is none that the other set could have: of another provider, in another currency, of a
- * payer whom or a time that the other run did not bill, or cut in another way.  What differs then is
- * which bills there are. */
+ * payer whom or a time that the other run did not bill, or cut in another way.  What differs then
+ * is which bills there are. */
 static bool is_other_bill(const struct diff *d, const struct piece *piece)
 {
     if (is_in_other_currency(d, piece)) {

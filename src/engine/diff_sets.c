@@ -154,9 +154,9 @@ static struct text name_of_key(struct arena *arena, struct text key)
 {
     struct text payer = payer_of_key(key);
     size_t before = key.size - payer.size;
-    return before <= 2 ? payer
-                       : text_format(arena, "%.*s (%.*s)", TEXT_ARG(payer), (int)(before - 2),
-                                     key.at + 1);
+    return before <= 2
+               ? payer
+               : text_format(arena, "%.*s (%.*s)", TEXT_ARG(payer), (int)(before - 2), key.at + 1);
 }
 
 static enum status read_payer(struct sets *s, struct source *source, struct text *payer)

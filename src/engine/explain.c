@@ -198,12 +198,12 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
     }
     if (x->inputs.catalog.count == 0) {
         if (run) {
-            (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog",
-                       x->folder.path);
+            (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog", x->folder.path);
         } else {
             *x->err = no_run;
         }
-        return fail_hint(x->err, "give the catalog with --catalog, and what else the run was given");
+        return fail_hint(x->err,
+                         "give the catalog with --catalog, and what else the run was given");
     }
     return OK;
 }
@@ -383,12 +383,12 @@ static enum status fail_differs(struct explain *x, const char *what, struct dec 
 static bool has_same_key(const struct line *now, const struct line *then)
 {
     const struct text texts[][2] = {
-        {now->account, then->account},     {now->sku, then->sku},
-        {now->resource, then->resource},   {now->dimensions, then->dimensions},
-        {now->contract, then->contract},   {now->price, then->price},
-        {now->step, then->step},           {now->kind, then->kind},
-        {now->unit, then->unit},           {now->grant, then->grant},
-        {now->product, then->product},     {now->level, then->level},
+        {now->account, then->account},   {now->sku, then->sku},
+        {now->resource, then->resource}, {now->dimensions, then->dimensions},
+        {now->contract, then->contract}, {now->price, then->price},
+        {now->step, then->step},         {now->kind, then->kind},
+        {now->unit, then->unit},         {now->grant, then->grant},
+        {now->product, then->product},   {now->level, then->level},
     };
     bool is_same = now->from == then->from && now->to == then->to &&
                    now->version == then->version && now->tier == then->tier &&
@@ -472,8 +472,7 @@ static enum status add_parts(struct explain *x, const struct period **cuts, uint
     yyjson_arr_foreach(x->head.parts, index, part_count, item)
     {
         all[made].from = from;
-        if (!yyjson_is_str(item) ||
-            !time_read(text_of(yyjson_get_str(item)), &all[made].to)) {
+        if (!yyjson_is_str(item) || !time_read(text_of(yyjson_get_str(item)), &all[made].to)) {
             return fail(x->err, ERR_CORRUPT, "bills.ndjson: a bill's parts cannot be read");
         }
         from = all[made++].to;

@@ -215,7 +215,10 @@ static enum status hash_file(struct env *env, struct file *file, char *buffer, u
 
 /* ,"print":"..."}, and a newline, at the end of run.json. */
 static const char PRINT_BEGINS[] = ",\"print\":\"", PRINT_ENDS[] = "\"}\n";
-enum { PRINT_DIGITS = 32, PRINT_BYTES = sizeof PRINT_BEGINS + PRINT_DIGITS + sizeof PRINT_ENDS - 2 };
+enum {
+    PRINT_DIGITS = 32,
+    PRINT_BYTES = sizeof PRINT_BEGINS + PRINT_DIGITS + sizeof PRINT_ENDS - 2
+};
 
 void folder_end_run(struct buffer *run)
 {
@@ -254,8 +257,9 @@ enum status folder_json(struct env *env, struct arena *arena, const char *folder
         (void)fail(err, ERR_INPUT, "%s: there is no %s, so this is no whole output folder", folder,
                    name);
         struct text periods = folder_periods(env, arena, folder, ", ");
-        return periods.size > 0 ? fail_hint(err, "give one that lies in it: %.*s", TEXT_ARG(periods))
-                                : fail_hint(err, "give a folder as `farthing bill` left it");
+        return periods.size > 0
+                   ? fail_hint(err, "give one that lies in it: %.*s", TEXT_ARG(periods))
+                   : fail_hint(err, "give a folder as `farthing bill` left it");
     }
     TRY(status);
     *root = yyjson_doc_get_root(arena_read_json(arena, json));

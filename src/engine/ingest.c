@@ -241,7 +241,7 @@ static void read_work(void *argument, int index)
     flush_spool(worker, &worker->arrivals);
     flush_spool(worker, &worker->records);
     arena_release(&worker->segment_arena); /* a block takes what billing needs */
-    arena_release(&worker->block_arena); /* so much less would be left than payers are told */
+    arena_release(&worker->block_arena);   /* so much less would be left than payers are told */
     worker->segments = NULL;
 }
 

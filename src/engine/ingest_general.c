@@ -265,6 +265,29 @@ static void fail_payers(struct worker *worker, uint32_t account)
                           "event: bill the time in shorter periods, one after the other"));
 }
 
+/* The next stretch of time in which somebody is billed for the account, from span->to on, and who;
+ * false where bills end. */
+static bool next_billed(const struct run *run, uint32_t account, struct period *span,
+                        uint32_t *payer)
+{
+    do {
+        span->from = span->to;
+        if (!payers_next(run, account, &span->to, payer)) {
+            return false;
+        }
+    } while (!accounts_is_billed(run->accounts, run->catalog, *payer, span->from));
+    return true;
+}
+
+static bool is_among(const uint32_t *payers, uint32_t count, uint32_t payer)
+{
+    uint32_t i = 0;
+    while (i < count && payers[i] != payer) {
+        i++;
+    }
+    return i < count;
+}
+
 /* A level is known to all that pay for its account later in the period; and where no bill of the
  * period before tells it, to who pays as a bill begins, from changes that came before.  Changes of
  * a turn that began before the period, and was billed, are told by the opening. */
@@ -277,20 +300,12 @@ static void add_echoes(struct worker *worker, struct event_records *records,
     bool was_told = has_opening && is_outside &&
                     (at < run->period.from ||
                      run_was_billed(run, accounts_payer(run->accounts, record->account, at), at));
-    uint32_t payers[PAYERS_MAX], count = 0;
-    struct period span = {at > run->period.from ? at : run->period.from, 0};
-    for (; span.from < run->cuts_end; span.from = span.to) {
-        uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
-        (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
-        if (!accounts_is_billed(run->accounts, run->catalog, payer, span.from)) {
-            continue;
-        }
-        while (known < count && payers[known] != payer) {
-            known++;
-        }
+    uint32_t payers[PAYERS_MAX], count = 0, payer;
+    struct period span = {.to = at > run->period.from ? at : run->period.from};
+    while (next_billed(run, record->account, &span, &payer)) {
         struct period cut;
         instant start;
-        if (known < count || !first_in_cut(run, payer, span, &cut, &start)) {
+        if (is_among(payers, count, payer) || !first_in_cut(run, payer, span, &cut, &start)) {
             continue;
         }
         if (count < PAYERS_MAX) {
@@ -329,24 +344,17 @@ static void add_gauge_echoes(struct worker *worker, struct event_records *record
                              const struct record *record, const struct record *made, instant at)
 {
     const struct run *run = worker->run;
-    uint32_t payers[PAYERS_MAX], count = 1;
+    uint32_t payers[PAYERS_MAX], count = 1, payer;
     payers[0] = accounts_payer(run->accounts, record->account, at);
-    struct period span = {at, 0};
-    for (; span.from < run->cuts_end; span.from = span.to) {
-        uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
-        (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
-        if (!accounts_is_billed(run->accounts, run->catalog, payer, span.from)) {
-            continue;
-        }
-        while (known < count && payers[known] != payer) {
-            known++;
-        }
+    struct period span = {.to = at};
+    while (next_billed(run, record->account, &span, &payer)) {
         uint32_t cut = run->cut_first[payer];
         while (cut < run->cut_first[payer + 1] &&
                (run->cuts[cut].from < span.from || !begins_turn(run, payer, cut))) {
             cut++;
         }
-        if (known < count || cut == run->cut_first[payer + 1] || run->cuts[cut].from >= span.to) {
+        if (is_among(payers, count, payer) || cut == run->cut_first[payer + 1] ||
+            run->cuts[cut].from >= span.to) {
             continue;
         }
         if (count == PAYERS_MAX ||

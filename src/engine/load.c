@@ -486,8 +486,9 @@ static enum status check_length(struct run *run)
     if (run->cuts_end - run->period.from <= ((instant)1 << 32) * NS_PER_SECOND) {
         return OK;
     }
-    (void)fail(run->err, ERR_INPUT, "the period %s, with the turns that begin in it, is longer than "
-                                    "136 years (4,294,967,296 seconds)",
+    (void)fail(run->err, ERR_INPUT,
+               "the period %s, with the turns that begin in it, is longer than "
+               "136 years (4,294,967,296 seconds)",
                run->options->period);
     return fail_hint(run->err, "bill it in several runs, each with the closing of the one before");
 }

@@ -308,8 +308,7 @@ static int compare_told(const void *a_item, const void *b_item)
  * that it is passed on until then. */
 static bool take_in(struct run *run, const struct carried gone, uint32_t account)
 {
-    const instant at =
-        gone.state.told > run->period.from ? gone.state.told : run->period.from;
+    const instant at = gone.state.told > run->period.from ? gone.state.told : run->period.from;
     const uint32_t payer = accounts_payer(run->accounts, account, at);
     if (!accounts_is_billed(run->accounts, run->catalog, payer, at)) {
         return false;

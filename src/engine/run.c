@@ -308,9 +308,9 @@ static enum status set_up_workers(struct run *run)
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->index = i;
-        struct arena *arenas[] = {&worker->arena,        &worker->decoder_arena,
-                                  &worker->meter_arena,  &worker->segment_arena,
-                                  &worker->block_arena,  &worker->header_arena,
+        struct arena *arenas[] = {&worker->arena,          &worker->decoder_arena,
+                                  &worker->meter_arena,    &worker->segment_arena,
+                                  &worker->block_arena,    &worker->header_arena,
                                   &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
@@ -351,12 +351,11 @@ static void tear_down(struct run *run)
                 (void)env->file_close(env, files[f], &ignored); /* a temporary file */
             }
         }
-        struct arena *arenas[] = {&worker->arena,        &worker->scratch,
-                                  &worker->output,       &worker->shelf,
-                                  &worker->handed,       &worker->decoder_arena,
-                                  &worker->meter_arena,  &worker->segment_arena,
-                                  &worker->block_arena,  &worker->header_arena,
-                                  &worker->undecided_arena};
+        struct arena *arenas[] = {
+            &worker->arena,        &worker->scratch,        &worker->output,
+            &worker->shelf,        &worker->handed,         &worker->decoder_arena,
+            &worker->meter_arena,  &worker->segment_arena,  &worker->block_arena,
+            &worker->header_arena, &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

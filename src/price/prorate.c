@@ -186,8 +186,8 @@ static struct parts paid_parts(struct work *work, const struct step *step,
     const struct price *end = first + work->catalog->price_count, *at = charge->price;
     const struct member_spans members = pricing_members(work->pricing, charge->account);
     struct parts parts = {0};
-    turn = period_intersect(
-        turn, (struct period){accounts->items[charge->account].since, INSTANT_MAX});
+    turn = period_intersect(turn,
+                            (struct period){accounts->items[charge->account].since, INSTANT_MAX});
     while (at > first && price_is_version(at - 1, charge->price)) {
         at--;
     }

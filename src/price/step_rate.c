@@ -191,8 +191,8 @@ enum status step_tier_numbers(struct work *work, const struct step *step,
              * empty, unless it holds that very quantity. */
             int order = dec_compare(tiers[i].up_to, from);
             bool goes_on = i + 1 == body->tier_count && body->past_last == PAST_LAST;
-            is_empty = i > 0 && !goes_on &&
-                       (order < 0 || (order == 0 && (!from_is_in || tier->below)));
+            is_empty =
+                i > 0 && !goes_on && (order < 0 || (order == 0 && (!from_is_in || tier->below)));
             tiers[i].up_to = order < 0 ? from : tiers[i].up_to;
         }
         if (tier->rate.expr) {

@@ -388,29 +388,29 @@ enum status charge_measure(struct work *work, const struct step *step, const str
                : OK;
 }
 
+static enum status number_at(struct work *work, const struct number *number,
+                             const struct charge *charge, struct period turn, instant at,
+                             struct dec *value)
+{
+    struct expr_value result = {.number = number->value};
+    if (number->expr) {
+        TRY(eval_at(work, number->expr, charge, turn, at, &result));
+    }
+    *value = result.number;
+    return OK;
+}
+
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value)
 {
-    if (!number->expr) {
-        *value = number->value;
-        return OK;
-    }
-    struct expr_value result;
     bool has_start = turn.from > INSTANT_MIN && turn.from < turn.to;
-    TRY(eval_at(work, number->expr, charge, turn, has_start ? turn.from : charge->at, &result));
-    *value = result.number;
-    return OK;
+    return number_at(work, number, charge, turn, has_start ? turn.from : charge->at, value);
 }
 
 enum status number_alone(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value)
 {
-    struct expr_value result = {.number = number->value};
-    if (number->expr) {
-        TRY(charge_eval(work, number->expr, charge, turn, &result));
-    }
-    *value = result.number;
-    return OK;
+    return number_at(work, number, charge, turn, charge->at, value);
 }
 
 enum status number_not_negative(struct work *work, const char *what, struct dec value)

@@ -123,9 +123,9 @@ struct work {
     struct entry *entries; /* of the step over charges that runs */
     struct dec *gross;     /* what charges came to before all terms; of those that were there */
     uint32_t gross_count;
-    struct dec tax_rate; /* of the charge that is taxed */
+    struct dec tax_rate;                         /* of the charge that is taxed */
     const struct step *rate_step, *rate_step_of; /* of a tax on the whole: that of one rate */
-    struct text grant;   /* whose bucket is looked for */
+    struct text grant;                           /* whose bucket is looked for */
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
     struct lenders *lenders; /* of the term that ran last */
@@ -373,9 +373,10 @@ struct held_commitment {
     struct period term, member;
     const struct turn_list *list;
     struct commitment_turn *turns; /* of the list */
-    /* The last two that were met: of an upfront fee, turns have two that differ in the last digit. */
+    /* The last two that were met: of an upfront fee, turns have two that differ in the last digit.
+     */
     const struct commitment_terms *terms[2];
-    struct dec units;              /* that rows took, in this bill */
+    struct dec units; /* that rows took, in this bill */
 };
 struct commitments {
     struct held_commitment *items;

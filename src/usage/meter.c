@@ -655,15 +655,15 @@ static void learn_tuple(struct plain_tuple *tuple, const struct known_type *know
         return;
     }
     const struct member *value = known->has_value ? event_member(event, known->value_path) : NULL;
-    *tuple = (struct plain_tuple){
-        .meter = found->meter,
-        .sku = found->sku,
-        .number = *found->number,
-        .grain = found->grain,
-        .is_known = true,
-        .is_from_text = known->is_from_text,
-        .may_be_negative = known->may_be_negative,
-        .value_at = value ? (uint16_t)(value - event->members) : (uint16_t)MEMBERS_MAX};
+    *tuple = (struct plain_tuple){.meter = found->meter,
+                                  .sku = found->sku,
+                                  .number = *found->number,
+                                  .grain = found->grain,
+                                  .is_known = true,
+                                  .is_from_text = known->is_from_text,
+                                  .may_be_negative = known->may_be_negative,
+                                  .value_at = value ? (uint16_t)(value - event->members)
+                                                    : (uint16_t)MEMBERS_MAX};
 }
 
 /* The same as meter_take_plain, of an event with a tuple that is known, and a value that is a

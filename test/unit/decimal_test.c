@@ -1,5 +1,6 @@
-/* decimal_test.c - exact decimals against two oracles that share nothing with decimal.c and decimal_text.c:
- * plain 64-bit integers for all small values, GMP's mpz for random ones of up to 38 digits.
+/* decimal_test.c - exact decimals against two oracles that share nothing with decimal.c and
+ * decimal_text.c: plain 64-bit integers for all small values, GMP's mpz for random ones of up to 38
+ * digits.
  *
  * FARTHING_SEED=n repeats a run, FARTHING_CASES=n sets the number of random cases (a million).
  */
@@ -961,8 +962,8 @@ static void short_texts_are_read_or_refused(void **)
         }
         text[0] = random_below(4) ? text[0] : '-';
         for (int changes = random_below(3); changes > 0; changes--) {
-            text[random_below(length)] = random_below(4) ? odd[random_below(sizeof odd)]
-                                                         : (char)random_below(256);
+            text[random_below(length)] =
+                random_below(4) ? odd[random_below(sizeof odd)] : (char)random_below(256);
         }
         if (memchr(text, 'e', (size_t)length) || memchr(text, 'E', (size_t)length)) {
             continue;

@@ -1,4 +1,5 @@
-/* handle_test.c - calls that are wrong in themselves are told so: FARTHING_USAGE, and what is missing.
+/* handle_test.c - calls that are wrong in themselves are told so: FARTHING_USAGE, and what is
+ * missing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,13 +74,11 @@ static void test_paths_that_are_none(void **state)
     assert_usage(farthing, farthing_export(farthing, &export, &converted),
                  "no catalog given: path 2 of 2 is NULL");
     const struct farthing_bill inputs = {.events = lacks};
-    assert_usage(
-        farthing,
-        farthing_explain(farthing, "/nowhere", "aa", &inputs, FARTHING_TABLE, drop, NULL),
-        "no events given: path 2 of 2 is NULL");
-    struct farthing_tests tests;
     assert_usage(farthing,
-                 farthing_test(farthing, lacks, 0, FARTHING_TABLE, drop, NULL, &tests),
+                 farthing_explain(farthing, "/nowhere", "aa", &inputs, FARTHING_TABLE, drop, NULL),
+                 "no events given: path 2 of 2 is NULL");
+    struct farthing_tests tests;
+    assert_usage(farthing, farthing_test(farthing, lacks, 0, FARTHING_TABLE, drop, NULL, &tests),
                  "no file of cases given: path 2 of 2 is NULL");
 }
 
@@ -87,8 +86,7 @@ static void test_paths_that_are_none(void **state)
 static void test_name_that_is_empty(void **state)
 {
     struct farthing *farthing = *state;
-    assert_usage(farthing,
-                 farthing_show(farthing, "/nowhere", "", FARTHING_TABLE, 0, drop, NULL),
+    assert_usage(farthing, farthing_show(farthing, "/nowhere", "", FARTHING_TABLE, 0, drop, NULL),
                  "the name of the bill or payer is empty");
 }
 

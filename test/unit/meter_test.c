@@ -249,10 +249,11 @@ static void check(uint32_t sku_count)
     both.segments = segment_writer_new(&segments);
     both.again = decoder_new(&arena);
     check_events(&both, &decoding, sku_count);
-    print_message("%u SKUs: %llu events the short way, %llu of them by their tuple, %llu left by it, "
-                  "%llu the long one\n",
-                  sku_count, (unsigned long long)both.plain, (unsigned long long)both.tuples,
-                  (unsigned long long)both.left, (unsigned long long)both.whole);
+    print_message(
+        "%u SKUs: %llu events the short way, %llu of them by their tuple, %llu left by it, "
+        "%llu the long one\n",
+        sku_count, (unsigned long long)both.plain, (unsigned long long)both.tuples,
+        (unsigned long long)both.left, (unsigned long long)both.whole);
     assert_true(both.plain > 100'000 && both.left > 10'000 && both.whole > 40'000);
     assert_true(both.tuples > 1'000);
     arena_release(&segments);
