@@ -2,7 +2,7 @@
 """demo_catalog.py [FOLDER] - writes the long files of the demo catalog: products.yaml, rates.yaml.
 
 The other files of examples/demo/catalog are written by hand.  The lists here are those of
-src/engine/generate.c; test/unit/generate_test.c sees to it that every SKU that is used is sold.
+src/exchange/generate.c; test/unit/generate_test.c sees to it that every SKU that is used is sold.
 Rates are base x size x region, rounded to what a price list would show.
 """
 import sys

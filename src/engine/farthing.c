@@ -7,7 +7,6 @@
 
 #include "catalog/complain.h"
 #include "engine/env_posix.h"
-#include "engine/generate.h"
 #include "engine/handle.h"
 #include "engine/run.h"
 
@@ -319,30 +318,4 @@ enum farthing_status farthing_bill(struct farthing *farthing, const struct farth
         return FARTHING_PARTIAL;
     }
     return FARTHING_OK;
-}
-
-/* ---- generate -------------------------------------------------------------------------------- */
-
-enum farthing_status farthing_generate(struct farthing *farthing,
-                                       const struct farthing_generate *options)
-{
-    handle_clear(farthing);
-    if (!options->out) {
-        (void)fail(&farthing->err, ERR_INPUT, "no out given");
-        return FARTHING_USAGE;
-    }
-    struct generate_options generate = generate_defaults();
-    generate.folder = options->out;
-    generate.compress = options->compress != 0;
-    generate.replace = options->replace != 0;
-    generate.seed = options->seed ? options->seed : generate.seed;
-    generate.events = options->events ? options->events : generate.events;
-    generate.accounts = options->accounts ? (uint32_t)options->accounts : generate.accounts;
-    if (options->period &&
-        period_parse(text_of(options->period), NULL, &generate.period) != TIME_OK) {
-        (void)fail(&farthing->err, ERR_INPUT, "'%s' is no period", options->period);
-        (void)fail_hint(&farthing->err, "write 2026-10");
-        return FARTHING_INPUT;
-    }
-    return handle_status(farthing, generate_run(farthing->env, &generate, NULL, &farthing->err));
 }

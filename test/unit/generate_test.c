@@ -18,7 +18,7 @@
 #include "catalog/accounts.h"
 #include "decode/decode.h"
 #include "engine/env_posix.h"
-#include "engine/generate.h"
+#include "exchange/generate.h"
 
 #include <cmocka.h> /* last: it defines fail() */
 
