@@ -8,6 +8,7 @@
 #include <yyjson.h>
 
 #include "cases/cases.h"
+#include "engine/load.h"
 
 enum { LINES_MAX_BYTES = 256 * 1024 * 1024 };
 

@@ -9,6 +9,7 @@
 
 #include "engine/env_posix.h"
 #include "engine/handle.h"
+#include "engine/load.h"
 
 enum { CASES_FILE_MAX_BYTES = 64 * 1024 * 1024 };
 

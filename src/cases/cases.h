@@ -10,6 +10,7 @@
 #define FARTHING_CASES_CASES_H
 
 #include "catalog/yaml.h"
+#include "engine/load.h"
 #include "engine/run.h"
 
 /* A line of a bill of the case. */

@@ -11,7 +11,22 @@
 #include <stdlib.h>
 
 #include "decode/segment.h"
+#include "engine/conflict.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
+#include "engine/strangers.h"
+
+/* An event that only its bytes can decide, kept until they are read again. */
+struct undecided {
+    uint32_t group;
+    struct arrival arrival;
+};
+enum { UNDECIDED_A_CHUNK = 1024 };
+struct undecided_chunk {
+    struct undecided_chunk *next;
+    uint32_t count;
+    struct undecided items[UNDECIDED_A_CHUNK];
+};
 
 /* ---- one partition --------------------------------------------------------------------------- */
 

@@ -8,7 +8,10 @@
  * without a cut in the run passes all of it on.
  */
 #include "base/sort.h"
+#include "engine/opening.h"
 #include "engine/payer.h"
+#include "engine/unbilled.h"
+#include "engine/waiting.h"
 
 /* ---- into a cut ---- */
 

@@ -20,7 +20,9 @@
 
 #include "engine/folder.h"
 #include "engine/handle.h"
+#include "engine/load.h"
 #include "engine/margins.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
 
 /* An output folder that was issued. */

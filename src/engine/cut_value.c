@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "engine/cut_value.h"
 #include "engine/payer.h"
 #include "engine/run.h"
 

@@ -8,6 +8,7 @@
 #include "catalog/complain.h"
 #include "engine/env_posix.h"
 #include "engine/handle.h"
+#include "engine/load.h"
 #include "engine/run.h"
 
 /* The limit is one of what the process holds: that has its program, its stacks and what malloc

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "engine/load.h"
 #include "engine/run.h"
 
 enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024, PERIODS_MAX_BYTES = 160 };

@@ -1,5 +1,5 @@
 /* folder.h - an output folder read back: rows of its files one at a time, in memory that does not
- * grow with them.  Private to this room; show and explain stand on it.
+ * grow with them.  Private to this room and those above.
  *
  *     folder_open --> folder_read(lines.csv) --reader_next--> row, row, ... end
  *                                            --reader_seek--> the same rows again

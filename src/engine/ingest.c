@@ -4,6 +4,8 @@
 #include <assert.h>
 
 #include "decode/segment.h"
+#include "engine/letter.h"
+#include "engine/restatement.h"
 
 static_assert((int)DECODE_PADDING_BYTES <= (int)FEED_PADDING_BYTES);
 

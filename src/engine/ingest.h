@@ -16,6 +16,13 @@
 enum { NOWHERE = 0xFFFF };
 static_assert((int)SPOOL_PARTITIONS_MAX <= (int)NOWHERE);
 
+enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
+
+/* A series that is a meter and a SKU, no more. */
+struct plain_series {
+    uint32_t meter, sku, number;
+};
+
 enum { PENDING_METERS = 4 };
 
 /* A simple event between its stages: a record of each meter that it matches, with a tail when its

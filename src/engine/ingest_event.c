@@ -7,6 +7,8 @@
 #include "engine/ingest.h"
 
 #include "decode/segment.h"
+#include "engine/restatement.h"
+#include "engine/strangers.h"
 
 enum { RING = 32, STEP = 8 };
 

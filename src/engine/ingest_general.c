@@ -5,6 +5,9 @@
  * one of the groups, and the others are elsewhere.
  */
 #include "engine/ingest.h"
+#include "engine/load.h"
+#include "engine/strangers.h"
+#include "engine/waiting.h"
 
 #include <assert.h>
 

@@ -9,6 +9,8 @@
 
 #include "base/sort.h"
 #include "engine/folder.h"
+#include "engine/issued.h"
+#include "engine/load.h"
 #include "engine/run.h"
 
 static int compare_issued(const void *a_item, const void *b_item)

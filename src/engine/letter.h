@@ -15,6 +15,13 @@ struct dead_letter {
     struct digest digest;
 };
 
+/* A dead letter in its stream: this head, then detail and the first bytes of the record. */
+struct letter {
+    uint64_t line_in_block, offset, size;
+    uint32_t refusal, detail_size, bytes_size, pad;
+    struct digest digest;
+};
+
 void letter_render(struct buffer *out, const struct dead_letter *letter);
 
 #endif

@@ -2,8 +2,13 @@
  * of others, the state that is carried in. */
 #include <stdlib.h>
 
+#include "engine/issued.h"
+#include "engine/load.h"
+#include "engine/opening.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
 #include "engine/sourced.h"
+#include "engine/waiting.h"
 #include "engine/wallets.h"
 
 /* The catalog's own limit is 1 MB, and it says so as a complaint; this only keeps a run from

@@ -3,6 +3,13 @@
  */
 #include "engine/margins.h"
 
+/* What the lines of a contract come to in a currency: before tax, and the tax. */
+struct contract_sum {
+    uint32_t contract, next; /* of the contract, in another currency; NONE */
+    const struct currency *currency;
+    struct dec_sum amount, tax;
+};
+
 void margins_prepare(struct worker *worker)
 {
     const struct catalog *catalog = worker->run->catalog;

@@ -13,7 +13,13 @@
 #include <yyjson.h>
 
 #include "engine/folder.h"
+#include "engine/issued.h"
+#include "engine/load.h"
+#include "engine/opening.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
+#include "engine/unbilled.h"
+#include "engine/waiting.h"
 #include "engine/wallets.h"
 
 /* ---- members of a line --------------------------------------------------------------------- */

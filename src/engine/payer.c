@@ -6,11 +6,16 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "engine/cut_value.h"
 #include "engine/gate.h"
+#include "engine/issued.h"
+#include "engine/load.h"
 #include "engine/margins.h"
 #include "engine/room.h"
 #include "engine/samples.h"
 #include "engine/sourced.h"
+#include "engine/unbilled.h"
+#include "engine/waiting.h"
 #include "engine/wallets.h"
 
 /* ---- what a payer is priced and billed with -------------------------------------------------- */

@@ -5,6 +5,7 @@
  * them, and what that charges beyond the bill is pending (doc/bill.md, Estimates).  It is on no
  * line.
  */
+#include "engine/load.h"
 #include "engine/payer.h"
 
 #include <stdlib.h>

@@ -4,10 +4,15 @@
 #include <stdlib.h>
 
 #include "catalog/complain.h"
+#include "engine/conflict.h"
+#include "engine/cut_value.h"
 #include "engine/folder.h"
+#include "engine/issued.h"
 #include "engine/margins.h"
 #include "engine/letter.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
+#include "engine/strangers.h"
 
 /* By file, then by block. */
 static int compare_pieces(const void *a_piece, const void *b_piece)

@@ -4,6 +4,8 @@
  * against that before anything is written, leaves out payers that are held, and finds at its end
  * what came late and whether anything has changed.
  */
+#include "engine/conflict.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
 
 static enum status check_input(struct run *run, const char *name, struct text wanted,

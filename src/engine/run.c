@@ -1,6 +1,9 @@
 /* run.c - the order of a bill run, and what its threads share. */
 #include "engine/run.h"
 
+#include "engine/load.h"
+#include "engine/opening.h"
+#include "engine/restatement.h"
 #include "engine/room.h"
 
 #include <assert.h>

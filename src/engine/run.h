@@ -1,4 +1,5 @@
-/* run.h - a bill run: the one place where computing meets input and output.  Private to this room.
+/* run.h - a bill run: the one place where computing meets input and output.  Private to this room
+ * and those above.
  *
  *     load      catalog, accounts, opening, bills issued before
  *     read      blocks --decode, meter--> arrivals, spooled by key,
@@ -14,148 +15,31 @@
 #ifndef FARTHING_ENGINE_RUN_H
 #define FARTHING_ENGINE_RUN_H
 
-#include <yyjson.h>
-
 #include "base/env.h"
 #include "bill/bill.h"
 #include "catalog/finder.h"
 #include "decode/decode.h"
+#include "engine/cut_value.h"
+#include "engine/issued.h"
 #include "engine/kept.h"
 #include "engine/sorted.h"
 #include "engine/spool.h"
+#include "engine/strangers.h"
 #include "farthing.h"
 #include "feed/feed.h"
 #include "feed/output.h"
 #include "render/render.h"
 #include "usage/usage.h"
 
-/* A meter state that came with the opening. */
-struct carried {
-    uint32_t payer; /* as the period begins */
-    struct meter_state state;
-    struct text raw;  /* its line */
-    bool is_copy;     /* for another payer */
-    bool is_gone;     /* of a view that is not there any more, or has not the account: of nobody */
-    bool has_samples; /* not the state, but the line says: see carry_samples */
-};
-
-/* Of the names of buckets in closings: 2 since they say which keys their values are of. */
-enum { CLOSING_FORM = 2 };
-
-struct opening_bucket {
-    uint32_t payer;
-    bool is_moved; /* it was another payer's */
-    struct bucket_state state;
-    struct text raw; /* its line */
-};
-
-/* A payer whom the run before did not bill, as the opening says. */
-struct unbilled {
-    uint32_t payer;
-    struct period span; /* for which it was to be billed */
-    struct text raw;    /* its line */
-};
-
-/* A line of a bill issued before. */
-struct issued_line {
-    uint32_t payer;
-    struct period period; /* of its bill */
-    struct line line;
-};
-
-/* Events that are known of a bill's time, as the bill shows them: on its usage rows, and on no line
- * for a reason.  Those outside the period are of another bill. */
-struct known_events {
-    uint64_t on_rows, excluded;
-};
-static inline uint64_t known_count(struct known_events known)
-{
-    return known.on_rows + known.excluded;
-}
-
-/* A bill issued before, of a time that is billed here. */
-struct issued_bill {
-    uint32_t payer;
-    bool is_correction;
-    bool same_accounts; /* as now: who pays for whom has not changed */
-    instant cut;        /* when the cut begins that it is of */
-    struct known_events events;
-};
-
-/* What --billed names. */
-struct issued_folder {
-    const char *path;
-    char print[33], bills_print[33]; /* of its lines.csv, its bills.ndjson */
-    uint32_t bills, matched;
-    struct known_events events; /* to the bills that matched */
-};
-
 /* Events as a whole, whatever meters they have: how many, and the sum of their fingerprints. */
 struct event_count {
     uint64_t count, print;
 };
 
-/* A run that restates a closed period: correct.c says what it is, restatement.c holds it to that.
- */
-struct known_file {
-    const char *path;
-    const char *recorded; /* its path then */
-    bool is_csv;
-    uint32_t round;          /* of a key's records the earliest round's stay accepted */
-    struct event_count read; /* records in it, when it was billed */
-    instant late_before;     /* it came too late for times before; INSTANT_MIN: for none */
-    const char *folder;      /* that says so */
-};
-/* A payer that could not be billed. */
-struct failure {
-    struct text payer, contract; /* of a view: its contract */
-    struct text message;
-    bool is_torn; /* and something of it was billed or taken back in the same run */
-};
 /* Records of times that a correction does not restate: how many, the first and the last time. */
 struct outside {
     uint64_t count;
     instant first, last;
-};
-struct restatement {
-    const struct period *periods; /* all that the correction restates, in order */
-    size_t period_count;
-    const struct known_file *known; /* the first of the events' paths */
-    size_t known_count;
-    uint32_t round;      /* of the events that are new */
-    instant late_before; /* what is new and of a time before is not billed; INSTANT_MIN: all is */
-    /* Digests of the closed run's inputs; empty: another one was given. */
-    struct text catalog, accounts;
-    /* The state that the period is in: of the last of its closed folders. */
-    const char *folder;
-    struct text usage_print, closing_print;
-    yyjson_val *excluded; /* by reason */
-    bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
-    /* The period before and the one behind are corrected with it; some behind that is not. */
-    bool has_before, has_behind, has_later;
-    const char *warning; /* of how the period goes on from the one before; NULL */
-    /* Who is not billed, since another period of the correction could not be. */
-    const struct failure *held;
-    uint32_t held_count;
-    /* Results, in the run's arena: who could not be billed, but for those; and whose bills lie in
-     * other turns now. */
-    struct failure *failures, *shifted;
-    uint32_t failure_count, shifted_count;
-    bool is_torn; /* one of both is torn: nothing was written */
-    /* Results: */
-    bool is_written;  /* something has changed */
-    bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
-    uint64_t late_records, late_refused, late_conflicts;
-    uint64_t too_late;      /* new records of a time for which late usage is not billed any more */
-    struct outside outside; /* others, of no period that is corrected */
-    bool has_untold;        /* some of these two are listed in no closed folder */
-};
-
-/* A dead letter in its stream: this head, then detail and the first bytes of the record. */
-struct letter {
-    uint64_t line_in_block, offset, size;
-    uint32_t refusal, detail_size, bytes_size, pad;
-    struct digest digest;
 };
 
 /* Streams that are damaged or cut, or files that changed while they were read: how many, and of the
@@ -166,13 +50,6 @@ struct damage {
     const char *reason;
 };
 
-struct conflict {
-    struct text source, id;
-    uint64_t accepted, refused; /* positions */
-    struct hash128 print;       /* of the refused record's bytes */
-    uint64_t offset, size;      /* of these in the first worker's stream `conflicts` */
-};
-
 struct failed_payer {
     uint32_t index;
     struct text payer;
@@ -180,55 +57,6 @@ struct failed_payer {
     bool is_torn; /* a part of its bills is written */
 };
 
-/* What the lines of a contract come to in a currency: before tax, and the tax. */
-struct contract_sum {
-    uint32_t contract, next; /* of the contract, in another currency; NONE */
-    const struct currency *currency;
-    struct dec_sum amount, tax;
-};
-
-/* A payer of whom fewer events are known now than were when it was billed before. */
-struct fewer {
-    uint32_t payer;
-    struct known_events now, then;
-};
-
-/* A value that a change of its price, or of the contract, has cut in two (cut_value.c). */
-struct cut_value {
-    uint32_t payer, account;
-    const struct meter *meter;
-    const struct price *price; /* of the second part */
-    bool is_contract;          /* it is the contract that changes */
-    instant at;
-};
-struct cut_values {
-    uint64_t count;
-    struct cut_value first; /* of the first payer that has one, in the order of its rows */
-};
-
-/* An event that only its bytes can decide, kept until they are read again. */
-struct undecided {
-    uint32_t group;
-    struct arrival arrival;
-};
-enum { UNDECIDED_A_CHUNK = 1024 };
-struct undecided_chunk {
-    struct undecided_chunk *next;
-    uint32_t count;
-    struct undecided items[UNDECIDED_A_CHUNK];
-};
-
-enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
-
-/* A series that is a meter and a SKU, no more. */
-struct plain_series {
-    uint32_t meter, sku, number;
-};
-
-struct run;
-
-/* What a thread has for itself; merged at the end of each part. */
-enum { DEDUP_BYTES = 8, SPLITS_MAX = 10 }; /* of memory for an arrival, besides itself */
 /* What bills in one currency came to. */
 struct money_sums {
     const struct currency *currency;
@@ -236,21 +64,17 @@ struct money_sums {
     struct dec_sum total;
 };
 
-enum { PRODUCTS_KNOWN_BITS = 8, PARTITION_RANGES = 4096, UNSTEADY = 0xFF };
-
-/* A name of nothing, and where it came first, as in an arrival: a subject that is no account, which
- * is read again there, or a SKU that nothing is, with the beginning of its name. */
-enum { STRANGERS_MOST = 3, STRANGER_NAME_BYTES = 256 };
-struct stranger {
-    struct hash128 hash;
-    uint64_t position;
-    char name[STRANGER_NAME_BYTES];
-};
-struct strangers {
-    struct stranger items[STRANGERS_MOST]; /* by position */
-    uint32_t count;
+enum {
+    PRODUCTS_KNOWN_BITS = 8,
+    PARTITION_RANGES = 4096,
+    UNSTEADY = 0xFF,
+    DEDUP_BYTES = 8, /* of memory for an arrival, besides itself */
+    SPLITS_MAX = 10,
 };
 
+struct run;
+
+/* What a thread has for itself; merged at the end of each part. */
 struct worker {
     struct run *run;
     int index;
@@ -485,152 +309,6 @@ struct run {
     uint32_t warning_count, warning_capacity;
 };
 
-/* ---- load.c ---- */
-
-/* Reads whole files into the arena. */
-enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
-                       struct text *bytes, struct error *err);
-/* Catalog and accounts; complaints are in *complaints whatever the result. */
-struct load_inputs {
-    const char *zone_folder; /* NULL: /usr/share/zoneinfo */
-    struct farthing_paths catalog, accounts;
-    bool is_exact; /* of a pricing case: without `rounding:` amounts stay exact, name and currency
-                      may be left out */
-};
-struct loaded {
-    const struct catalog *catalog;
-    struct accounts *accounts;
-    struct text zones_digest;
-};
-enum status load_catalog(struct env *env, struct arena *arena, const struct load_inputs *inputs,
-                         struct complaints *complaints, struct loaded *loaded, struct error *err);
-/* How the catalog's `csv:` reads rows; NULL: it has none. */
-const struct csv_mapping *csv_mapping_new(struct arena *arena, const struct catalog *catalog);
-/* Zones by name from the folder, which remembers what was used: a bill names its digest. */
-struct zone_source *zone_source_new(struct env *env, struct arena *arena, const char *folder);
-/* Period, cuts, members, opening, issued. */
-enum status load_state(struct run *run);
-/* Holds a file of an output folder against the folder's run.json, and gives its print.  A folder
- * without one is no whole output. */
-enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
-                          char print[33]);
-/* pending.c: whether some step of the catalog may charge at a turn's end what it does not before.
- */
-bool pending_is_possible(const struct catalog *catalog);
-/* From when on late usage is billed in the turn that has an instant; INSTANT_MIN: always. */
-instant late_before(const struct catalog *catalog, instant at);
-/* Whose billing a payer has, all through the run. */
-struct billing_of run_billing(const struct run *run, uint32_t payer);
-
-/* ---- cut_value.c ---- */
-
-/* Warns of values that a change cut in two. */
-void warn_of_cut_values(struct run *run);
-
-/* ---- opening.c ---- */
-
-/* The states of --opening; without one, warns.  Periods, cuts and members are known.  ERR_INPUT: it
- * is not the closing of the period just before, whole and of this version; ERR_CORRUPT: it was
- * edited. */
-enum status load_opening(struct run *run);
-/* Samples that came with it, into the spool of records. */
-enum status carry_samples(struct run *run);
-
-/* ---- unopened.c ---- */
-
-/* Warns when the run begins inside a turn of a step that accumulates, or has meters that carry. */
-void warn_of_no_opening(struct run *run);
-
-/* ---- unbilled.c ---- */
-
-void unbilled_add(struct run *run, struct unbilled unbilled);
-/* Whom they keep from being billed; after the last was added. */
-void unbilled_spread(struct run *run);
-const struct unbilled *unbilled_find(const struct run *run, uint32_t payer);
-/* ERR_CONFLICT: it cannot be billed. */
-enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err);
-
-/* ---- waiting.c ---- */
-
-/* Whether the payer has had no bill in the runs before, so that none has told its levels.  Says the
- * opening; without one, those that have no turn in the run, if levels are carried at all. */
-bool run_waits(const struct run *run, uint32_t payer);
-/* And has none in this run. */
-bool run_holds(const struct run *run, uint32_t payer);
-/* Who pays for an account then may hold its levels. */
-static inline instant run_last_second(const struct run *run)
-{
-    return run->period.to - NS_PER_SECOND;
-}
-/* Whether the payer was billed by a run before for a time of this one or of a later one. */
-bool run_was_billed(const struct run *run, uint32_t payer, instant at);
-/* Whether who pays for the account then is billed for it by a later run than this one. */
-bool run_tells_level(const struct run *run, uint32_t account, instant at);
-/* As the opening says. */
-void waiting_add(struct run *run, uint32_t payer);
-/* Who waits, when there is no opening. */
-void waiting_find(struct run *run);
-static inline bool carried_is_level(const struct run *run, const struct carried *carried)
-{
-    const uint32_t meter = series_at(&run->series, carried->state.series)->meter;
-    return run->catalog->meters[meter].aggregate == AGGREGATE_TIME_WEIGHTED;
-}
-
-/* ---- issued.c ---- */
-
-/* The bills of --billed; warns of what looks as if something was not given. */
-enum status load_issued(struct run *run);
-/* Their lines alone. */
-enum status load_issued_lines(struct run *run);
-/* Where the lines issued to a payer begin in run->issued; if there are any, issued_next says so:
- * end is behind those of the payer and of one period that begin at first. */
-uint32_t issued_first(const struct run *run, uint32_t payer);
-bool issued_next(const struct run *run, uint32_t payer, uint32_t first, uint32_t *end);
-/* The most events that were known when this cut was billed before; 0: it was not, or who pays for
- * whom has changed since. */
-struct known_events issued_events(const struct run *run, uint32_t payer, instant cut);
-/* The most that were known to the bills of one run, whoever pays now. */
-struct known_events issued_events_total(const struct run *run);
-
-/* ---- restatement.c; OK where nothing is restated ---- */
-
-/* Catalog and accounts are those of the closed run, where no others were given. */
-enum status restatement_check_inputs(struct run *run);
-/* The files that were billed have the records that they had. */
-enum status restatement_check_events(struct run *run);
-/* Before when a file is not billed, as it came too late; INSTANT_MIN: it did not. */
-instant restatement_late_before(const struct run *run, uint32_t file);
-/* No event of this instant or later comes too late; INSTANT_MIN: none does. */
-instant restatement_late_max(const struct run *run);
-/* It is of late events. */
-bool restatement_is_new(const struct run *run, uint32_t file);
-/* Whether a period that is corrected has the event on a bill, by its time.  A turn of a payer's own
- * clock is of the period in which it begins. */
-bool restatement_has(const struct run *run, const struct event *event);
-/* Adds more to what is there. */
-void outside_add(struct outside *to, const struct outside *more);
-/* Whom it says to hold, once accounts are known; and its warning. */
-void restatement_hold(struct run *run);
-/* Tells who failed and whose bills lie in other turns now; true when one of them has only some of
- * its bills in what the run would write. */
-bool restatement_is_torn(struct run *run);
-/* There is a difference, or the state that the next period begins with is another one. */
-bool restatement_has_changed(struct run *run, const struct farthing_summary *summary);
-
-/* ---- taken_back.c ---- */
-
-/* Of a correction: ERR_INPUT when a turn of a payer whose bills lie in other turns now reaches into
- * a period that is not corrected with this one; a warning when it may. */
-enum status taken_back_check(struct run *run);
-
-/* ---- strangers.c ---- */
-
-/* Keeps the first places of so many names: which these are depends on no order.  Of those of all
- * workers, too. */
-void strangers_note(struct strangers *known, struct hash128 hash, uint64_t position,
-                    struct text name);
-void strangers_merge(struct strangers *all, const struct strangers *more);
-
 /* ---- ingest.c, accept.c, settle.c, report.c ---- */
 
 enum status run_read(struct run *run);
@@ -690,17 +368,6 @@ static inline uint32_t book_partition(const struct run *run, uint32_t payer)
     return partition;
 }
 
-/* In which round of a closed period's bills the events of a file came; all in one where none is
- * closed. */
-static inline uint32_t run_round(const struct run *run, uint32_t file)
-{
-    const struct restatement *restatement = run->restatement;
-    size_t source = feed_file_source(run->feed, file);
-    return !restatement                        ? 0
-           : source < restatement->known_count ? restatement->known[source].round
-                                               : restatement->round;
-}
-
 /* Its place in totals of meters. */
 static inline uint32_t meter_of_record(const struct run *run, const struct record *record)
 {
@@ -726,13 +393,5 @@ enum status farthing_run_case(struct env *env, const struct farthing_config *con
                               const struct farthing_bill *options, struct tax_sums *taxes,
                               struct arena *arena, struct farthing_summary *summary,
                               struct complaints *complaints, struct error *err);
-
-/* The same for a closed period: the events of known files must be as they were, and nothing is
- * written when nothing has changed. */
-enum status farthing_run_restatement(struct env *env, const struct farthing_config *config,
-                                     const struct farthing_bill *options,
-                                     struct restatement *restatement, struct arena *arena,
-                                     struct farthing_summary *summary,
-                                     struct complaints *complaints, struct error *err);
 
 #endif

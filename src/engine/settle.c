@@ -13,6 +13,7 @@
 #include "engine/run.h"
 #include "engine/sourced.h"
 #include "engine/texts.h"
+#include "engine/waiting.h"
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {

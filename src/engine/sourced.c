@@ -1,5 +1,6 @@
 /* sourced.c - see sourced.h. */
 #include "engine/sourced.h"
+#include "engine/unbilled.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* sourced.h - views by source: priced where their source is, written when all else is.  Private to
- * this room.
+ * this room and those above.
  *
  *     a payer's cut --price--> charges --sourced_price--> charges of the views that stand on them,
  *                                              |          and of those that stand on these

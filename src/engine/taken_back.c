@@ -17,7 +17,10 @@
  */
 #include <stdlib.h>
 
+#include "engine/issued.h"
+#include "engine/load.h"
 #include "engine/payer.h"
+#include "engine/restatement.h"
 
 static int compare_ids(const void *a_item, const void *b_item)
 {

@@ -9,7 +9,10 @@
  */
 #include <stdlib.h>
 
+#include "engine/load.h"
+#include "engine/restatement.h"
 #include "engine/run.h"
+#include "engine/unbilled.h"
 
 void unbilled_add(struct run *run, struct unbilled unbilled)
 {

@@ -5,6 +5,8 @@
  * tell from the bill: a quarter's cheaper tiers are just not reached.  That the run is the very
  * first one cannot be proved, so it is a warning, which `--opening none` answers.
  */
+#include "engine/load.h"
+#include "engine/opening.h"
 #include "engine/run.h"
 
 /* Where to look: the moment a bill begins, and whose it is. */

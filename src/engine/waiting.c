@@ -7,8 +7,11 @@
  * that is billed there is none: the run tells what it knows in its place.  That the payer waits is
  * told too, since changes before its first turn are of no run's bill, and each run has its own.
  */
+#include "engine/load.h"
+#include "engine/opening.h"
 #include "engine/payer.h"
 #include "engine/samples.h"
+#include "engine/waiting.h"
 
 bool run_waits(const struct run *run, uint32_t payer)
 {

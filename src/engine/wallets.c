@@ -1,4 +1,5 @@
 /* wallets.c - see wallets.h. */
+#include "engine/load.h"
 #include "engine/wallets.h"
 
 #include <stdlib.h>

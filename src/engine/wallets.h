@@ -1,5 +1,5 @@
 /* wallets.h - credits that go along with their accounts, within a run of several turns.  Private to
- * this room.
+ * this room and those above.
  *
  * What is left of such a wallet belongs to whoever pays for its account as a turn begins.  From run
  * to run closing and opening hand it over.  Within a run the payer that has it next may be settled

@@ -16,6 +16,7 @@
 #include "engine/env_posix.h"
 #include "engine/handle.h"
 #include "engine/letter.h"
+#include "engine/load.h"
 #include "exchange/parquet.h"
 #include "engine/run.h"
 

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "engine/issued.h"
+#include "engine/load.h"
 #include "engine/sourced.h"
 #include "engine/wallets.h"
 

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "engine/load.h"
 #include "engine/run.h"
 
 struct text show_time(struct show *show, instant at)

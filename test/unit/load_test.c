@@ -11,6 +11,7 @@
 
 #include "engine/env_faulty.h"
 #include "engine/env_posix.h"
+#include "engine/load.h"
 #include "engine/run.h"
 
 #include <cmocka.h> /* last: it defines fail() */
