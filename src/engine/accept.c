@@ -38,7 +38,7 @@ static void count_event(struct event_count *events, uint64_t print)
 
 static void add_verdict(struct worker *worker, uint32_t partition, const struct verdict *verdict)
 {
-    struct verdict *to = spool_add(worker->verdicts, partition, 1);
+    struct verdict *to = spool_add(worker->accept.verdicts, partition, 1);
     if (to) {
         *to = *verdict;
     } else {
@@ -91,24 +91,24 @@ static void give_verdict(struct worker *worker, const struct arrival *arrival, u
 static void take_duplicate(void *context, const struct arrival *first, uint32_t copies)
 {
     struct worker *worker = context;
-    worker->duplicates += copies;
+    worker->accept.duplicates += copies;
     give_verdict(worker, first, copies, false);
 }
 
 static void keep_undecided(void *context, const struct arrival *const *arrivals, uint32_t count)
 {
     struct worker *worker = context;
-    uint32_t group = worker->group_count++;
+    uint32_t group = worker->accept.group_count++;
     for (uint32_t i = 0; i < count; i++) {
-        struct undecided_chunk *chunk = worker->undecided;
+        struct undecided_chunk *chunk = worker->accept.undecided;
         if (!chunk || chunk->count == UNDECIDED_A_CHUNK) {
-            chunk = arena_alloc(&worker->undecided_arena, sizeof *chunk);
-            chunk->next = worker->undecided;
+            chunk = arena_alloc(&worker->accept.undecided_arena, sizeof *chunk);
+            chunk->next = worker->accept.undecided;
             chunk->count = 0;
-            worker->undecided = chunk;
+            worker->accept.undecided = chunk;
         }
         chunk->items[chunk->count++] = (struct undecided){.group = group, .arrival = *arrivals[i]};
-        worker->undecided_count++;
+        worker->accept.undecided_count++;
     }
 }
 
@@ -116,8 +116,9 @@ static void keep_undecided(void *context, const struct arrival *const *arrivals,
 static void count_dedup_bytes(struct worker *worker)
 {
     struct run *run = worker->run;
-    size_t bytes = dedup_memory_bytes(&worker->dedup), more = bytes - worker->dedup_bytes;
-    worker->dedup_bytes = bytes;
+    size_t bytes = dedup_memory_bytes(&worker->accept.dedup),
+           more = bytes - worker->accept.dedup_bytes;
+    worker->accept.dedup_bytes = bytes;
     size_t all = __atomic_add_fetch(&run->dedup_table_bytes, more, __ATOMIC_RELAXED) +
                  __atomic_load_n(&run->arrival_bound.held_bytes, __ATOMIC_RELAXED);
     size_t peak = __atomic_load_n(&run->dedup_peak_bytes, __ATOMIC_RELAXED);
@@ -138,9 +139,9 @@ static enum status accept_whole(struct worker *worker, struct spool *spool, uint
     struct dedup_sink sink = {
         .context = worker, .duplicate = take_duplicate, .undecided = keep_undecided};
     struct dedup_accepted accepted =
-        dedup_partition(&worker->dedup, chunks, loaded.chunk_count, &sink);
-    worker->accepted.count += accepted.count;
-    worker->accepted.print += accepted.print;
+        dedup_partition(&worker->accept.dedup, chunks, loaded.chunk_count, &sink);
+    worker->accept.accepted.count += accepted.count;
+    worker->accept.accepted.print += accepted.print;
     count_dedup_bytes(worker);
     spool_unload(spool, partition, &loaded);
     return OK;
@@ -189,26 +190,26 @@ static enum status accept_partition(struct worker *worker, struct spool *spool, 
     }
     struct arena_mark mark = arena_mark(&worker->scratch);
     void *room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
-    struct spool **parts = &worker->splits[worker->split_count];
-    assert(worker->split_count < SPLITS_MAX);
+    struct spool **parts = &worker->accept.splits[worker->accept.split_count];
+    assert(worker->accept.split_count < SPLITS_MAX);
     TRY(spool_new(run->env, SPLITS, sizeof(struct arrival), &run->budget,
                   run->config->temporary_folder, parts, &worker->err));
     spool_bind(*parts, &run->arrival_bound);
-    worker->split_count++;
+    worker->accept.split_count++;
     TRY(move_arrivals(worker, spool, partition, *parts, shift, room));
     arena_rewind(&worker->scratch, mark);
     for (uint32_t p = 0; p < SPLITS; p++) {
         TRY(accept_partition(worker, *parts, p, shift - SPLIT_BITS));
     }
-    spool_free(worker->splits[--worker->split_count]);
+    spool_free(worker->accept.splits[--worker->accept.split_count]);
     return OK;
 }
 
 static enum status accept_partitions(struct worker *worker)
 {
     struct run *run = worker->run;
-    TRY(spool_writer_new(run->verdicts, &worker->verdicts, &worker->err));
-    worker->dedup.arena = &worker->scratch;
+    TRY(spool_writer_new(run->verdicts, &worker->accept.verdicts, &worker->err));
+    worker->accept.dedup.arena = &worker->scratch;
     for (uint32_t p; (p = run_claim(run, run->key_partitions)) != NONE;) {
         TRY(accept_partition(worker, run->arrivals, p, run->key_shift));
         run_progress(run, worker->index, "accepting events", p, run->key_partitions);
@@ -227,11 +228,11 @@ static void accept_work(void *argument, int index)
                       "the memory limit is reached while duplicates are looked for");
         (void)fail_hint(&worker->err, "allow more with --memory");
     } else {
-        worker->scratch.recover = worker->undecided_arena.recover = &recover;
+        worker->scratch.recover = worker->accept.undecided_arena.recover = &recover;
         status = accept_partitions(worker);
     }
-    while (worker->split_count > 0) {
-        spool_free(worker->splits[--worker->split_count]);
+    while (worker->accept.split_count > 0) {
+        spool_free(worker->accept.splits[--worker->accept.split_count]);
     }
     if (status != OK) {
         worker_fail(worker, status);
@@ -309,28 +310,28 @@ static enum status read_event_again(struct run *run, struct worker *worker, uint
     struct text block;
     uint64_t first;
     TRY(feed_reread_event(run->feed, file, number, &block, &first, run->err));
-    if (!worker->segments) {
-        worker->segments = segment_reader_new(&worker->segment_arena);
+    if (!worker->read.segments) {
+        worker->read.segments = segment_reader_new(&worker->read.segment_arena);
     }
     const char *fault;
     /* They come in order, so a block is mostly read once. */
-    bool is_open = worker->again_file == file && worker->again_first == first &&
-                   segment_position(worker->segments) <= number - first;
-    if (!is_open && !segment_open(worker->segments, block, &fault)) {
+    bool is_open = worker->read.again_file == file && worker->read.again_first == first &&
+                   segment_position(worker->read.segments) <= number - first;
+    if (!is_open && !segment_open(worker->read.segments, block, &fault)) {
         return fail_changed(run, file);
     }
-    worker->again_file = file;
-    worker->again_first = first;
+    worker->read.again_file = file;
+    worker->read.again_first = first;
     do {
-        const struct event *event = segment_next(worker->segments, &fault);
+        const struct event *event = segment_next(worker->read.segments, &fault);
         if (!event) {
             return fail_changed(run, file);
         }
         again->event = *event;
-    } while (segment_position(worker->segments) <= number - first);
+    } while (segment_position(worker->read.segments) <= number - first);
     struct buffer canonical;
     buffer_init(&canonical, &worker->scratch, 1024);
-    segment_canonical(worker->segments, &canonical);
+    segment_canonical(worker->read.segments, &canonical);
     again->bytes = again->canonical = buffer_text(&canonical);
     return OK;
 }
@@ -343,14 +344,14 @@ static enum status find_header(struct run *run, struct worker *worker, uint32_t 
     if (run->file_headers[file].size == 0) {
         return OK;
     }
-    if (!worker->csv_header || worker->csv_file != file) {
-        worker->csv_header = NULL;
-        arena_rewind(&worker->header_arena, ARENA_EMPTY);
-        TRY(csv_header_read(&worker->header_arena, run->file_headers[file], run->csv_mapping,
-                            &worker->csv_header, run->err));
-        worker->csv_file = file;
+    if (!worker->read.csv_header || worker->read.csv_file != file) {
+        worker->read.csv_header = NULL;
+        arena_rewind(&worker->read.header_arena, ARENA_EMPTY);
+        TRY(csv_header_read(&worker->read.header_arena, run->file_headers[file], run->csv_mapping,
+                            &worker->read.csv_header, run->err));
+        worker->read.csv_file = file;
     }
-    *header = worker->csv_header;
+    *header = worker->read.csv_header;
     return OK;
 }
 
@@ -360,18 +361,18 @@ static enum status read_line_again(struct run *run, struct worker *worker, uint3
     size_t size;
     const struct csv_header *header;
     struct sink sink = {.context = &again->event, .event = keep_event, .refused = keep_refusal};
-    char *buffer = worker->again_line;
-    worker->again_file = UINT32_MAX; /* the feed may give back the block that was open */
+    char *buffer = worker->read.again_line;
+    worker->read.again_file = UINT32_MAX; /* the feed may give back the block that was open */
     TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
     TRY(find_header(run, worker, file, &header));
     if (header) {
         size -= size > 0 && buffer[size - 1] == '\r'; /* of a line that ends with CR LF */
-        decode_csv_row(worker->decoder, header, (struct text){buffer, size}, &sink);
+        decode_csv_row(worker->read.decoder, header, (struct text){buffer, size}, &sink);
     } else {
         size_t end = 0; /* an event of a batch ends before its line does */
         (void)json_value_end((struct text){buffer, size}, &end);
         size = end;
-        decode_json_line(worker->decoder, (struct text){buffer, size}, false, &sink);
+        decode_json_line(worker->read.decoder, (struct text){buffer, size}, false, &sink);
     }
     if (again->event.source.size == 0) {
         return fail_changed(run, file);
@@ -386,7 +387,7 @@ static enum status read_line_again(struct run *run, struct worker *worker, uint3
     again->bytes = (struct text){buffer, size};
     struct buffer canonical;
     buffer_init(&canonical, &worker->scratch, size + 64);
-    TRY(decode_canonical(worker->decoder, again->bytes, header, &canonical, run->err));
+    TRY(decode_canonical(worker->read.decoder, again->bytes, header, &canonical, run->err));
     again->canonical = buffer_text(&canonical);
     return OK;
 }
@@ -439,9 +440,9 @@ static void decide_key(struct run *run, struct worker *worker, const struct cont
                        uint32_t count, const struct contender *accepted)
 {
     bool is_withdrawn = items[0].is_withdrawal;
-    count_event(&worker->accepted, accepted->arrival->print);
+    count_event(&worker->accept.accepted, accepted->arrival->print);
     if (is_withdrawn) {
-        count_event(&worker->withdrawn, accepted->arrival->print);
+        count_event(&worker->accept.withdrawn, accepted->arrival->print);
         give_verdict(worker, accepted->arrival, 0, true);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -449,7 +450,7 @@ static void decide_key(struct run *run, struct worker *worker, const struct cont
             continue;
         }
         if (hash_equal(items[i].content, accepted->content)) {
-            worker->duplicates++;
+            worker->accept.duplicates++;
         } else {
             add_conflict(run, accepted, &items[i]);
         }
@@ -622,8 +623,8 @@ static enum status keep_conflicts(struct run *run, struct worker *worker)
         conflict->id = text_copy(&run->arena, again.event.id);
         conflict->print = hash_print(again.bytes.at, again.bytes.size);
         conflict->size = again.bytes.size;
-        conflict->offset = kept_end(&worker->conflicts);
-        if (!kept_add(worker, &worker->conflicts, again.bytes.at, again.bytes.size)) {
+        conflict->offset = kept_end(&worker->accept.conflicts);
+        if (!kept_add(worker, &worker->accept.conflicts, again.bytes.at, again.bytes.size)) {
             return run_failure(run);
         }
         arena_rewind(&worker->scratch, mark);
@@ -635,7 +636,7 @@ static enum status decide_all(struct run *run)
 {
     uint32_t count = 0, groups = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].undecided_count;
+        count += run->workers[i].accept.undecided_count;
     }
     if (count == 0) {
         return OK;
@@ -645,17 +646,17 @@ static enum status decide_all(struct run *run)
     uint32_t at = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *from = &run->workers[i];
-        for (const struct undecided_chunk *c = from->undecided; c; c = c->next) {
+        for (const struct undecided_chunk *c = from->accept.undecided; c; c = c->next) {
             for (uint32_t u = 0; u < c->count; u++) {
                 items[at++] = (struct contender){.group = groups + c->items[u].group,
                                                  .arrival = &c->items[u].arrival};
             }
         }
-        groups += from->group_count;
+        groups += from->accept.group_count;
     }
     qsort(items, count, sizeof *items, compare_positions);
-    worker->again_file = UINT32_MAX;
-    worker->again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
+    worker->read.again_file = UINT32_MAX;
+    worker->read.again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         TRY(read_contender(run, worker, &items[i]));
     }
@@ -671,14 +672,14 @@ static void read_strangers(struct run *run)
     struct worker *worker = &run->workers[0];
     struct strangers all = {.count = 0};
     for (int i = 0; i < run->threads; i++) {
-        strangers_merge(&all, &run->workers[i].no_account);
+        strangers_merge(&all, &run->workers[i].read.no_account);
     }
     if (all.count == 0) {
         return;
     }
     run->no_account = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *run->no_account);
-    worker->again_file = UINT32_MAX;
-    worker->again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
+    worker->read.again_file = UINT32_MAX;
+    worker->read.again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
     for (uint32_t i = 0; i < all.count; i++) {
         struct again again;
         if (read_again(run, worker, all.items[i].position, &again) == OK) {
@@ -695,9 +696,9 @@ static void set_recover(struct run *run, jmp_buf *recover)
     struct arena *arenas[] = {&run->arena,
                               &worker->arena,
                               &worker->scratch,
-                              &worker->decoder_arena,
-                              &worker->segment_arena,
-                              &worker->header_arena};
+                              &worker->read.decoder_arena,
+                              &worker->read.segment_arena,
+                              &worker->read.header_arena};
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
         arenas[i]->recover = recover;
     }
@@ -721,7 +722,7 @@ enum status run_accept(struct run *run)
     run->next_partition = 0;
     enum status status = run_threads(run, accept_work);
     for (int i = 0; i < run->threads; i++) {
-        run->workers[i].dedup = (struct dedup_memory){0};
+        run->workers[i].accept.dedup = (struct dedup_memory){0};
         arena_release(&run->workers[i].scratch);
     }
     if (status == OK && !run_is_stopped(run)) {
@@ -733,19 +734,19 @@ enum status run_accept(struct run *run)
     }
     for (int i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
-        if (worker->verdicts) {
+        if (worker->accept.verdicts) {
             struct error err;
-            enum status flushed = spool_flush(worker->verdicts, &err);
-            worker->verdicts = NULL;
+            enum status flushed = spool_flush(worker->accept.verdicts, &err);
+            worker->accept.verdicts = NULL;
             if (flushed != OK && status == OK) {
                 *run->err = err;
                 status = flushed;
             }
         }
         /* Billing needs the memory, and nothing of this. */
-        struct arena *arenas[] = {&worker->scratch,      &worker->decoder_arena,
-                                  &worker->meter_arena,  &worker->segment_arena,
-                                  &worker->header_arena, &worker->undecided_arena};
+        struct arena *arenas[] = {&worker->scratch,           &worker->read.decoder_arena,
+                                  &worker->read.meter_arena,  &worker->read.segment_arena,
+                                  &worker->read.header_arena, &worker->accept.undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

@@ -15,7 +15,7 @@ __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal
                                              uint64_t line_in_block, uint64_t offset,
                                              struct text record, const char *detail)
 {
-    struct kept_stream *stream = &worker->letters;
+    struct kept_stream *stream = &worker->read.letters;
     uint32_t bytes_size = record.size > FEED_HEAD_BYTES ? FEED_HEAD_BYTES : (uint32_t)record.size;
     struct letter letter = {.line_in_block = line_in_block,
                             .offset = offset,
@@ -26,8 +26,10 @@ __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal
                             .digest = hash_digest(record)};
     struct kept_piece *last =
         stream->piece_count > 0 ? &stream->pieces[stream->piece_count - 1] : NULL;
-    if (!last || last->of != worker->block.file_index || last->part != worker->block.block_index) {
-        last = kept_begin(worker, stream, worker->block.file_index, worker->block.block_index);
+    if (!last || last->of != worker->read.block.file_index ||
+        last->part != worker->read.block.block_index) {
+        last = kept_begin(worker, stream, worker->read.block.file_index,
+                          worker->read.block.block_index);
     }
     if (kept_add(worker, stream, &letter, sizeof letter) &&
         kept_add(worker, stream, detail, letter.detail_size) &&
@@ -36,16 +38,16 @@ __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal
     }
     uint64_t print;
     memcpy(&print, &letter.digest, sizeof print);
-    worker->block_refused.count++;
-    worker->block_refused.print += print;
-    worker->refused[refusal]++;
+    worker->read.block_refused.count++;
+    worker->read.block_refused.print += print;
+    worker->read.refused[refusal]++;
 }
 
 static void take_finding(void *context, const struct finding *finding)
 {
     struct worker *worker = context;
-    add_letter(worker, finding->refusal, worker->line_in_block,
-               worker->line_offset + finding->offset, finding->record, finding->detail);
+    add_letter(worker, finding->refusal, worker->read.line_in_block,
+               worker->read.line_offset + finding->offset, finding->record, finding->detail);
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -53,23 +55,23 @@ static void take_finding(void *context, const struct finding *finding)
 static enum status open_csv(struct worker *worker)
 {
     struct run *run = worker->run;
-    if (worker->csv_header && worker->csv_file == worker->block.file_index) {
+    if (worker->read.csv_header && worker->read.csv_file == worker->read.block.file_index) {
         return OK;
     }
     struct error inner;
-    worker->csv_header = NULL;
-    arena_rewind(&worker->header_arena, (struct arena_mark){0});
-    enum status status = csv_header_read(&worker->header_arena, worker->block.header,
-                                         run->csv_mapping, &worker->csv_header, &inner);
+    worker->read.csv_header = NULL;
+    arena_rewind(&worker->read.header_arena, (struct arena_mark){0});
+    enum status status = csv_header_read(&worker->read.header_arena, worker->read.block.header,
+                                         run->csv_mapping, &worker->read.csv_header, &inner);
     if (status != OK) {
         (void)fail(&worker->err, status, "%s:1: %s",
-                   feed_file_path(run->feed, worker->block.file_index), inner.message);
+                   feed_file_path(run->feed, worker->read.block.file_index), inner.message);
         return fail_hint(&worker->err, "%s", inner.hint);
     }
-    worker->csv_file = worker->block.file_index;
+    worker->read.csv_file = worker->read.block.file_index;
     struct env *env = run->env;
     env->lock_take(env, run->lock);
-    run->file_headers[worker->block.file_index] = worker->block.header;
+    run->file_headers[worker->read.block.file_index] = worker->read.block.header;
     env->lock_give(env, run->lock);
     return OK;
 }
@@ -78,62 +80,62 @@ static enum status open_csv(struct worker *worker)
 static void count_file_events(struct worker *worker)
 {
     struct run *run = worker->run;
-    struct event_count *events = &run->file_events[worker->block.file_index];
-    struct event_count *refused = &run->file_refused[worker->block.file_index];
+    struct event_count *events = &run->file_events[worker->read.block.file_index];
+    struct event_count *refused = &run->file_refused[worker->read.block.file_index];
     run->env->lock_take(run->env, run->lock);
-    events->count += worker->block_events.count;
-    events->print += worker->block_events.print;
-    refused->count += worker->block_refused.count;
-    refused->print += worker->block_refused.print;
+    events->count += worker->read.block_events.count;
+    events->print += worker->read.block_events.print;
+    refused->count += worker->read.block_refused.count;
+    refused->print += worker->read.block_refused.print;
     if (run->restatement) {
-        run->restatement->too_late += worker->block_too_late;
-        outside_add(&run->restatement->outside, &worker->block_outside);
+        run->restatement->too_late += worker->read.block_too_late;
+        outside_add(&run->restatement->outside, &worker->read.block_outside);
     }
     run->env->lock_give(run->env, run->lock);
-    worker->block_events = worker->block_refused = (struct event_count){0};
-    worker->block_too_late = 0;
-    worker->block_outside = (struct outside){0};
+    worker->read.block_events = worker->read.block_refused = (struct event_count){0};
+    worker->read.block_too_late = 0;
+    worker->read.block_outside = (struct outside){0};
 }
 
 /* Of a block of a segment: what takes the place of lines is events. */
 static void read_segment(struct worker *worker)
 {
-    const struct feed_block *block = &worker->block;
+    const struct feed_block *block = &worker->read.block;
     const struct text bytes = {block->bytes, block->size};
     const struct event *event;
     const char *fault;
-    if (!worker->segments) {
-        worker->segments = segment_reader_new(&worker->segment_arena);
+    if (!worker->read.segments) {
+        worker->read.segments = segment_reader_new(&worker->read.segment_arena);
     }
     uint32_t count = 0;
-    if (segment_open(worker->segments, bytes, &fault)) {
-        worker->line_offset = block->first_event;
+    if (segment_open(worker->read.segments, bytes, &fault)) {
+        worker->read.line_offset = block->first_event;
         ingest_segment(worker);
-        for (; (event = segment_next(worker->segments, &fault)); count++) {
+        for (; (event = segment_next(worker->read.segments, &fault)); count++) {
             ingest_event(worker, event, count, (struct text){0});
         }
     }
     if (fault) {
         add_letter(worker, REFUSE_SEGMENT, count, block->offset, bytes, fault);
     }
-    worker->lines_read += count;
+    worker->read.lines_read += count;
 }
 
 static void read_lines(struct worker *worker)
 {
-    const struct feed_block *block = &worker->block;
-    const struct csv_header *header = block->format == FEED_CSV ? worker->csv_header : NULL;
+    const struct feed_block *block = &worker->read.block;
+    const struct csv_header *header = block->format == FEED_CSV ? worker->read.csv_header : NULL;
     struct sink sink = {.context = worker, .event = ingest_event, .refused = take_finding};
     uint64_t line = 0;
     for (size_t at = 0; at < block->size; line++) {
-        worker->line_in_block = line;
-        worker->line_offset = block->offset + at;
+        worker->read.line_in_block = line;
+        worker->read.line_offset = block->offset + at;
         struct text rest = {block->bytes + at, block->size - at};
         bool is_first = block->is_first_of_file && line == 0;
-        at += header ? decode_csv_next(worker->decoder, header, rest, is_first, &sink)
-                     : decode_json_next(worker->decoder, rest, is_first, &sink);
+        at += header ? decode_csv_next(worker->read.decoder, header, rest, is_first, &sink)
+                     : decode_json_next(worker->read.decoder, rest, is_first, &sink);
     }
-    worker->lines_read += line;
+    worker->read.lines_read += line;
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
 }
 
@@ -152,9 +154,10 @@ static void note_damage(struct worker *worker, struct damage *damage,
 
 static enum status read_block(struct worker *worker)
 {
-    const struct feed_block *block = &worker->block;
+    const struct feed_block *block = &worker->read.block;
     const struct run *run = worker->run;
-    worker->late_max = restatement_is_new(run, block->file_index) ? INSTANT_MAX : run->late_max;
+    worker->read.late_max =
+        restatement_is_new(run, block->file_index) ? INSTANT_MAX : run->late_max;
     if (block->format == FEED_CSV && block->size > 0) {
         TRY(open_csv(worker));
     }
@@ -167,10 +170,10 @@ static enum status read_block(struct worker *worker)
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
         if (finding->refusal == REFUSE_NONE) {
-            note_damage(worker, &worker->change, finding);
+            note_damage(worker, &worker->read.change, finding);
         } else {
             if (finding->refusal == REFUSE_ENCODING) {
-                note_damage(worker, &worker->damage, finding);
+                note_damage(worker, &worker->read.damage, finding);
             }
             add_letter(worker, finding->refusal, FEED_LINE_LAST, finding->offset, finding->head,
                        finding->reason);
@@ -183,16 +186,16 @@ static enum status read_block(struct worker *worker)
 static enum status read_blocks(struct worker *worker)
 {
     struct run *run = worker->run;
-    TRY(spool_writer_new(run->arrivals, &worker->arrivals, &worker->err));
-    TRY(spool_writer_new(run->records, &worker->records, &worker->err));
-    worker->read_totals =
-        arena_calloc(&worker->arena, run->catalog->meter_count + 1, sizeof *worker->read_totals);
-    worker->decoder = decoder_new(&worker->decoder_arena);
-    worker->meter_scratch = meter_scratch_new(&worker->meter_arena, run->catalog);
+    TRY(spool_writer_new(run->arrivals, &worker->read.arrivals, &worker->err));
+    TRY(spool_writer_new(run->records, &worker->read.records, &worker->err));
+    worker->read.totals =
+        arena_calloc(&worker->arena, run->catalog->meter_count + 1, sizeof *worker->read.totals);
+    worker->read.decoder = decoder_new(&worker->read.decoder_arena);
+    worker->read.meter_scratch = meter_scratch_new(&worker->read.meter_arena, run->catalog);
     ingest_prepare(worker);
     for (;;) {
-        TRY(feed_next(run->feed, worker->index, &worker->block, &worker->err));
-        if (!worker->block.bytes) {
+        TRY(feed_next(run->feed, worker->index, &worker->read.block, &worker->err));
+        if (!worker->read.block.bytes) {
             return OK;
         }
         TRY(read_block(worker));
@@ -229,22 +232,23 @@ static void read_work(void *argument, int index)
                                       "dimension values are kept in memory");
         worker_fail(worker, status);
     } else {
-        worker->decoder_arena.recover = worker->meter_arena.recover = &recover;
-        worker->segment_arena.recover = worker->header_arena.recover = &recover;
-        worker->block_arena.recover = &recover;
+        worker->read.decoder_arena.recover = worker->read.meter_arena.recover = &recover;
+        worker->read.segment_arena.recover = worker->read.header_arena.recover = &recover;
+        worker->read.block_arena.recover = &recover;
         enum status status = read_blocks(worker);
         if (status != OK) {
-            const struct feed_block *block = &worker->block; /* without bytes: the feed failed */
+            const struct feed_block *block =
+                &worker->read.block; /* without bytes: the feed failed */
             worker->failed_at =
                 block->bytes ? (uint64_t)block->file_index << 32 | block->block_index : UINT64_MAX;
             worker_fail(worker, status);
         }
     }
-    flush_spool(worker, &worker->arrivals);
-    flush_spool(worker, &worker->records);
-    arena_release(&worker->segment_arena); /* a block takes what billing needs */
-    arena_release(&worker->block_arena);   /* so much less would be left than payers are told */
-    worker->segments = NULL;
+    flush_spool(worker, &worker->read.arrivals);
+    flush_spool(worker, &worker->read.records);
+    arena_release(&worker->read.segment_arena); /* a block takes what billing needs */
+    arena_release(&worker->read.block_arena); /* so much less would be left than payers are told */
+    worker->read.segments = NULL;
 }
 
 enum status run_read(struct run *run)

@@ -99,14 +99,14 @@ static inline void arrival_emit(struct worker *worker, const struct arrival *arr
 {
     uint32_t shift = worker->run->key_shift;
     uint32_t partition = shift == 64 ? 0 : (uint32_t)(arrival->key >> shift);
-    struct arrival *to = spool_add(worker->arrivals, partition, 1);
+    struct arrival *to = spool_add(worker->read.arrivals, partition, 1);
     if (to) {
         *to = *arrival;
     } else {
         run_stop(worker->run); /* spool_flush tells why */
     }
-    worker->block_events.count++;
-    worker->block_events.print += arrival->print;
+    worker->read.block_events.count++;
+    worker->read.block_events.print += arrival->print;
 }
 
 /* Sends the records of an event to a partition of the books, and counts them before: one side of

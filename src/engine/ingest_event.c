@@ -17,14 +17,16 @@ static const uint32_t UNKNOWN = NONE - 1;
 
 void ingest_prepare(struct worker *worker)
 {
-    worker->pending = arena_calloc(&worker->arena, RING, sizeof *worker->pending);
-    worker->plain_cache = arena_alloc(&worker->arena, PLAIN_CACHE * sizeof *worker->plain_cache);
-    worker->series_cache = arena_alloc(&worker->arena, SERIES_CACHE * sizeof *worker->series_cache);
+    worker->read.pending = arena_calloc(&worker->arena, RING, sizeof *worker->read.pending);
+    worker->read.plain_cache =
+        arena_alloc(&worker->arena, PLAIN_CACHE * sizeof *worker->read.plain_cache);
+    worker->read.series_cache =
+        arena_alloc(&worker->arena, SERIES_CACHE * sizeof *worker->read.series_cache);
     for (uint32_t i = 0; i < PLAIN_CACHE; i++) {
-        worker->plain_cache[i].number = NONE;
+        worker->read.plain_cache[i].number = NONE;
     }
     for (uint32_t i = 0; i < SERIES_CACHE; i++) {
-        worker->series_cache[i] = NONE;
+        worker->read.series_cache[i] = NONE;
     }
 }
 
@@ -37,27 +39,28 @@ static void *make_room(struct worker *worker, void *items, uint32_t count, uint3
         return items;
     }
     *capacity = count * 2;
-    return arena_alloc(&worker->block_arena, *capacity * size);
+    return arena_alloc(&worker->read.block_arena, *capacity * size);
 }
 
 void ingest_segment(struct worker *worker)
 {
-    const struct segment_reader *reader = worker->segments;
+    const struct segment_reader *reader = worker->read.segments;
     uint32_t sources = segment_source_count(reader) + 1;
     uint32_t subjects = segment_subject_count(reader) + 1;
     uint32_t tuples = segment_tuple_count(reader) + 1;
-    worker->block_sources =
-        make_room(worker, worker->block_sources, sources, &worker->block_source_capacity,
-                  sizeof *worker->block_sources);
-    worker->block_accounts =
-        make_room(worker, worker->block_accounts, subjects, &worker->block_account_capacity,
-                  sizeof *worker->block_accounts);
-    worker->block_tuples = make_room(worker, worker->block_tuples, tuples,
-                                     &worker->block_tuple_capacity, sizeof *worker->block_tuples);
-    memset(worker->block_sources, 0, sources * sizeof *worker->block_sources);
-    memset(worker->block_tuples, 0, tuples * sizeof *worker->block_tuples);
+    worker->read.block_sources =
+        make_room(worker, worker->read.block_sources, sources, &worker->read.block_source_capacity,
+                  sizeof *worker->read.block_sources);
+    worker->read.block_accounts =
+        make_room(worker, worker->read.block_accounts, subjects,
+                  &worker->read.block_account_capacity, sizeof *worker->read.block_accounts);
+    worker->read.block_tuples =
+        make_room(worker, worker->read.block_tuples, tuples, &worker->read.block_tuple_capacity,
+                  sizeof *worker->read.block_tuples);
+    memset(worker->read.block_sources, 0, sources * sizeof *worker->read.block_sources);
+    memset(worker->read.block_tuples, 0, tuples * sizeof *worker->read.block_tuples);
     for (uint32_t i = 0; i < subjects; i++) {
-        worker->block_accounts[i] = UNKNOWN;
+        worker->read.block_accounts[i] = UNKNOWN;
     }
 }
 
@@ -71,7 +74,7 @@ __attribute__((noinline)) static uint32_t find_series(struct worker *worker, uin
     struct run *run = worker->run;
     uint64_t hash = series_hash(meter, measure->sku, measure->resource, measure->dimensions,
                                 measure->dimension_count);
-    uint32_t *cached = &worker->series_cache[hash % SERIES_CACHE];
+    uint32_t *cached = &worker->read.series_cache[hash % SERIES_CACHE];
     if (*cached != NONE &&
         series_equal(series_at(&run->series, *cached), hash, meter, measure->sku, measure->resource,
                      measure->dimensions, measure->dimension_count)) {
@@ -101,7 +104,7 @@ static uint32_t find_plain(struct worker *worker, uint32_t meter, const struct m
 {
     static_assert(PLAIN_CACHE == 1 << (32 - 21));
     uint32_t place = (meter * 0x9E3779B1u + measure->sku * 0x85EBCA6Bu) >> 21;
-    struct plain_series *plain = &worker->plain_cache[place];
+    struct plain_series *plain = &worker->read.plain_cache[place];
     if (plain->number == NONE || plain->meter != meter || plain->sku != measure->sku) {
         *plain = (struct plain_series){meter, measure->sku, find_series(worker, meter, measure)};
     }
@@ -193,7 +196,7 @@ __attribute__((noinline)) uint32_t record_place_other(const struct run *run, str
 static inline void put_records(struct worker *worker, uint32_t partition,
                                const struct record *records, uint32_t units)
 {
-    struct record *to = spool_add(worker->records, partition, units);
+    struct record *to = spool_add(worker->read.records, partition, units);
     if (to) {
         *to = *records; /* mostly all: a copy of unknown size is a call, or rep */
         for (uint32_t i = 1; i < units; i++) {
@@ -208,7 +211,7 @@ void records_emit(struct worker *worker, uint32_t partition, const struct record
                   uint32_t units)
 {
     for (const struct record *at = records; at < records + units; at += 1 + at->tail_units) {
-        total_count(&worker->read_totals[meter_of_record(worker->run, at)], at);
+        total_count(&worker->read.totals[meter_of_record(worker->run, at)], at);
     }
     put_records(worker, partition, records, units);
 }
@@ -219,7 +222,7 @@ static inline void emit_record(struct worker *worker, uint32_t partition,
 {
     uint32_t counted =
         record->flags & RECORD_EXCLUDED ? meter_of_record(worker->run, record) : meter;
-    total_count(&worker->read_totals[counted], record);
+    total_count(&worker->read.totals[counted], record);
     put_records(worker, partition, record, 1u + record->tail_units);
 }
 
@@ -230,7 +233,8 @@ static void finish_pending(struct worker *worker, struct pending *pending)
     uint32_t account = pending->arrival.account;
     if (account == NONE && !pending->is_found &&
         record_exclusion(pending->records) != EXCLUDE_NO_METER) {
-        strangers_note(&worker->no_account, pending->subject, pending->arrival.position, TEXT(""));
+        strangers_note(&worker->read.no_account, pending->subject, pending->arrival.position,
+                       TEXT(""));
     }
     if (accounts_has_copies(worker->run->accounts, account)) {
         ingest_finish_copies(worker, pending);
@@ -249,7 +253,7 @@ static void finish_pending(struct worker *worker, struct pending *pending)
 
 static struct pending *ring_at(struct worker *worker, uint64_t index)
 {
-    return &worker->pending[index % RING];
+    return &worker->read.pending[index % RING];
 }
 
 static void find_pending(struct worker *worker, struct pending *pending)
@@ -270,21 +274,21 @@ static void find_pending(struct worker *worker, struct pending *pending)
  * behind has come, and so has the payer of the one 2 x STEP behind. */
 static void turn_ring(struct worker *worker)
 {
-    if (worker->ring_added - worker->ring_found >= STEP) {
-        find_pending(worker, ring_at(worker, worker->ring_found++));
+    if (worker->read.ring_added - worker->read.ring_found >= STEP) {
+        find_pending(worker, ring_at(worker, worker->read.ring_found++));
     }
-    if (worker->ring_added - worker->ring_finished >= 2 * STEP) {
-        finish_pending(worker, ring_at(worker, worker->ring_finished++));
+    if (worker->read.ring_added - worker->read.ring_finished >= 2 * STEP) {
+        finish_pending(worker, ring_at(worker, worker->read.ring_finished++));
     }
 }
 
 void ingest_drain(struct worker *worker)
 {
-    while (worker->ring_found < worker->ring_added) {
-        find_pending(worker, ring_at(worker, worker->ring_found++));
+    while (worker->read.ring_found < worker->read.ring_added) {
+        find_pending(worker, ring_at(worker, worker->read.ring_found++));
     }
-    while (worker->ring_finished < worker->ring_added) {
-        finish_pending(worker, ring_at(worker, worker->ring_finished++));
+    while (worker->read.ring_finished < worker->read.ring_added) {
+        finish_pending(worker, ring_at(worker, worker->read.ring_finished++));
     }
 }
 
@@ -298,7 +302,7 @@ static void take_withdrawal(struct worker *worker, const struct event *event, ui
         .position = position,
         .account = NONE,
         .is_withdrawal = true};
-    worker->withdrawals++;
+    worker->read.withdrawals++;
     arrival_emit(worker, &arrival);
 }
 
@@ -312,14 +316,14 @@ __attribute__((cold, noinline)) static bool comes_too_late(struct worker *worker
                                                            const struct event *event)
 {
     const struct run *run = worker->run;
-    uint32_t file = worker->block.file_index;
+    uint32_t file = worker->read.block.file_index;
     instant before = restatement_late_before(run, file);
     bool is_usage = event->kind != EVENT_WITHDRAWAL;
     bool is_late = is_usage && event->at < before;
     if (is_usage && restatement_is_new(run, file)) {
-        worker->block_too_late += is_late;
+        worker->read.block_too_late += is_late;
         if (!is_late && !restatement_has(run, event)) {
-            outside_add(&worker->block_outside, &(struct outside){1, event->at, event->at});
+            outside_add(&worker->read.block_outside, &(struct outside){1, event->at, event->at});
         }
     }
     return is_late || run->period.from < before;
@@ -336,9 +340,9 @@ take_late_event(struct worker *worker, const struct event *event, uint64_t posit
                               .print = late.print,
                               .position = position};
     uint32_t count;
-    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
+    const uint32_t *meters = meter_find(run->plan, worker->read.meter_scratch, event, &count);
     ingest_general(worker, &late, &arrival, meters, count);
-    worker->block_events.print -= LATE_PRINT; /* in its file it is as it is */
+    worker->read.block_events.print -= LATE_PRINT; /* in its file it is as it is */
 }
 
 /* ---- the quick way --------------------------------------------------------------------------- */
@@ -350,7 +354,7 @@ static inline uint64_t find_key(struct worker *worker, const struct event *event
     if (event->source_number == 0) {
         return event_key(secret, event->source, event->id);
     }
-    struct block_source *source = &worker->block_sources[event->source_number];
+    struct block_source *source = &worker->read.block_sources[event->source_number];
     if (!source->is_known) {
         *source = (struct block_source){event_key_source(secret, event->source), true};
     }
@@ -362,7 +366,7 @@ static inline void set_subject(struct worker *worker, const struct event *event,
                                struct pending *pending)
 {
     pending->of_block =
-        event->subject_number == 0 ? NULL : &worker->block_accounts[event->subject_number];
+        event->subject_number == 0 ? NULL : &worker->read.block_accounts[event->subject_number];
     pending->is_found = pending->of_block && *pending->of_block != UNKNOWN;
     if (pending->is_found) {
         pending->arrival.account = *pending->of_block;
@@ -403,9 +407,9 @@ static inline __attribute__((always_inline)) bool measure_plain(struct worker *w
                                                                 struct pending *pending)
 {
     struct plain_tuple *tuple =
-        event->tuple_number == 0 ? NULL : &worker->block_tuples[event->tuple_number];
+        event->tuple_number == 0 ? NULL : &worker->read.block_tuples[event->tuple_number];
     enum plain_taken taken =
-        meter_take_plain(worker->run->plan, worker->meter_scratch, event, tuple, plain);
+        meter_take_plain(worker->run->plan, worker->read.meter_scratch, event, tuple, plain);
     if (taken == PLAIN_LEFT) {
         set_unmetered(event, pending);
     }
@@ -446,7 +450,7 @@ static bool measure_simple(struct worker *worker, const struct event *event, con
     for (uint32_t i = 0; i < count; i++) {
         const struct meter *meter = &catalog->meters[meters[i]];
         struct measure measure;
-        meter_apply(catalog, meter, event, worker->meter_scratch, &measure);
+        meter_apply(catalog, meter, event, worker->read.meter_scratch, &measure);
         if (measure.exclusion == EXCLUDE_UNKNOWN_SKU) {
             pending->count = pending->units = 0;
             return false;
@@ -470,23 +474,23 @@ void ingest_event(void *context, const struct event *event, size_t record_offset
 {
     struct worker *worker = context;
     uint64_t position =
-        (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
-    worker->is_late = event->at < worker->late_max && comes_too_late(worker, event);
+        (uint64_t)worker->read.block.file_index << 48 | (worker->read.line_offset + record_offset);
+    worker->read.is_late = event->at < worker->read.late_max && comes_too_late(worker, event);
     if (event->kind == EVENT_WITHDRAWAL) {
-        if (worker->is_late) {
-            worker->block_events.count++; /* it is in the file, all the same */
-            worker->block_events.print += event->print;
+        if (worker->read.is_late) {
+            worker->read.block_events.count++; /* it is in the file, all the same */
+            worker->read.block_events.print += event->print;
         } else {
             take_withdrawal(worker, event, position);
         }
         return;
     }
-    if (worker->is_late) {
+    if (worker->read.is_late) {
         take_late_event(worker, event, position);
         return;
     }
     turn_ring(worker);
-    struct pending *pending = ring_at(worker, worker->ring_added);
+    struct pending *pending = ring_at(worker, worker->read.ring_added);
     pending->arrival = (struct arrival){
         .key = find_key(worker, event), .print = event->print, .position = position};
     pending->count = pending->units = 0;
@@ -498,5 +502,5 @@ void ingest_event(void *context, const struct event *event, size_t record_offset
     }
     pending->at = event->at;
     set_subject(worker, event, pending);
-    worker->ring_added++;
+    worker->read.ring_added++;
 }

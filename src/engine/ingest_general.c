@@ -506,12 +506,12 @@ static void measure_event(struct worker *worker, struct event_records *records,
     for (uint32_t i = 0; i < count; i++) {
         const struct meter *meter = &run->catalog->meters[meters[i]];
         struct measure measure;
-        meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
+        meter_apply(run->catalog, meter, event, worker->read.meter_scratch, &measure);
         records->reserved -= units_of(meter);
         if (!measure.matched) {
             continue;
         }
-        if (worker->is_late) {
+        if (worker->read.is_late) {
             measure.exclusion = EXCLUDE_LATE;
         }
         const struct record *record = &records->units[records->used];
@@ -521,8 +521,9 @@ static void measure_event(struct worker *worker, struct event_records *records,
         /* Unless it is excluded for another reason, which goes before. */
         if (record_exclusion(record) == EXCLUDE_UNKNOWN_SKU &&
             records->partitions[records->count - 1] != NOWHERE) {
-            strangers_note(&worker->unknown_sku, account_hash(&run->finder, measure.unknown_sku),
-                           position, measure.unknown_sku);
+            strangers_note(&worker->read.unknown_sku,
+                           account_hash(&run->finder, measure.unknown_sku), position,
+                           measure.unknown_sku);
         }
     }
     if (records->count == 0) {
@@ -563,7 +564,7 @@ __attribute__((cold, noinline)) void ingest_general(struct worker *worker,
     }
     measure_event(worker, &records, event, arrival->position, arrival->account, meters, count);
     if (arrival->account == NONE && record_exclusion(records.units) != EXCLUDE_NO_METER) {
-        strangers_note(&worker->no_account, subject, arrival->position, TEXT(""));
+        strangers_note(&worker->read.no_account, subject, arrival->position, TEXT(""));
     }
     emit_event(worker, &records, arrival);
 }

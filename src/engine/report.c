@@ -42,7 +42,7 @@ static void render_letter(struct run *run, struct buffer *out, const struct kept
 static enum status write_piece(struct run *run, struct output_file *file, struct arena *arena,
                                const struct kept_piece *where)
 {
-    const struct kept_stream *stream = &run->workers[where->stream].letters;
+    const struct kept_stream *stream = &run->workers[where->stream].read.letters;
     struct arena_mark mark = arena_mark(arena);
     for (uint64_t at = where->offset; at < where->offset + where->size;) {
         struct letter letter;
@@ -69,7 +69,7 @@ static enum status write_letters(struct run *run)
     run->letters_file = file;
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].letters.piece_count;
+        count += run->workers[i].read.letters.piece_count;
     }
     if (count == 0) {
         return OK;
@@ -77,7 +77,7 @@ static enum status write_letters(struct run *run)
     struct kept_piece *pieces = arena_calloc(&run->arena, count, sizeof *pieces);
     uint32_t at = 0;
     for (int i = 0; i < run->threads; i++) {
-        const struct kept_stream *stream = &run->workers[i].letters;
+        const struct kept_stream *stream = &run->workers[i].read.letters;
         for (uint32_t p = 0; p < stream->piece_count; p++) {
             pieces[at++] = stream->pieces[p];
         }
@@ -158,7 +158,7 @@ static enum status write_key(struct run *run, struct arena *arena, struct confli
     for (uint32_t i = 0; i < count; i++) {
         size_t size = conflicts[i].size;
         char *bytes = arena_alloc(arena, size + 1);
-        TRY(kept_read(run, &run->workers[0].conflicts, conflicts[i].offset, bytes, size));
+        TRY(kept_read(run, &run->workers[0].accept.conflicts, conflicts[i].offset, bytes, size));
         listed[i] = (struct listed){conflicts[i], {bytes, size}};
     }
     qsort(listed, count, sizeof *listed, compare_listed);
@@ -301,7 +301,7 @@ static void list_unknown_skus(struct run *run, struct farthing_summary *summary)
     struct strangers *all = arena_calloc(&run->arena, 1, sizeof *all);
     const char **names = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *names);
     for (int i = 0; i < run->threads; i++) {
-        strangers_merge(all, &run->workers[i].unknown_sku);
+        strangers_merge(all, &run->workers[i].read.unknown_sku);
     }
     for (uint32_t i = 0; i < all->count; i++) {
         names[i] = all->items[i].name;
@@ -317,21 +317,21 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     uint64_t print = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        summary->lines_read += worker->lines_read;
-        summary->events_accepted += worker->accepted.count;
-        summary->events_duplicate += worker->duplicates;
-        summary->withdrawals += worker->withdrawals;
+        summary->lines_read += worker->read.lines_read;
+        summary->events_accepted += worker->accept.accepted.count;
+        summary->events_duplicate += worker->accept.duplicates;
+        summary->withdrawals += worker->read.withdrawals;
         summary->events_billed += worker->events_billed;
         summary->bills += worker->bills;
         summary->bill_lines += worker->bill_lines;
         summary->usage_rows += worker->usage_rows;
-        print += worker->accepted.print;
+        print += worker->accept.accepted.print;
     }
     summary->events_conflict = run->conflict_count;
     for (int r = 0; r < REFUSALS; r++) {
         uint64_t count = 0;
         for (int i = 0; i < run->threads; i++) {
-            count += run->workers[i].refused[r];
+            count += run->workers[i].read.refused[r];
         }
         if (count > 0) {
             add_count(refused, &summary->refused_count, refusal_name((enum refusal)r), count, NULL);
@@ -663,7 +663,7 @@ static struct damage find_damage(const struct run *run, bool is_change)
     struct damage first = {0};
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        const struct damage *damage = is_change ? &worker->change : &worker->damage;
+        const struct damage *damage = is_change ? &worker->read.change : &worker->read.damage;
         const uint32_t count = first.count + damage->count;
         bool is_first =
             damage->count > 0 && (first.count == 0 || damage->file < first.file ||

@@ -311,10 +311,13 @@ static enum status set_up_workers(struct run *run)
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->index = i;
-        struct arena *arenas[] = {&worker->arena,          &worker->decoder_arena,
-                                  &worker->meter_arena,    &worker->segment_arena,
-                                  &worker->block_arena,    &worker->header_arena,
-                                  &worker->undecided_arena};
+        struct arena *arenas[] = {&worker->arena,
+                                  &worker->read.decoder_arena,
+                                  &worker->read.meter_arena,
+                                  &worker->read.segment_arena,
+                                  &worker->read.block_arena,
+                                  &worker->read.header_arena,
+                                  &worker->accept.undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
             arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
@@ -338,7 +341,8 @@ static void tear_down(struct run *run)
     struct env *env = run->env;
     output_abort(run->output);
     for (int i = 0; run->workers && i < run->threads; i++) {
-        spool_abandon(run->workers[i].verdicts); /* memory ran out as conflicts were decided */
+        spool_abandon(
+            run->workers[i].accept.verdicts); /* memory ran out as conflicts were decided */
     }
     spool_free(run->arrivals);
     spool_free(run->records);
@@ -346,19 +350,25 @@ static void tear_down(struct run *run)
     feed_close(run->feed);
     for (int i = 0; run->workers && i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
-        struct file *files[] = {worker->letters.file, worker->conflicts.file, worker->sourced.file,
-                                worker->aside};
+        struct file *files[] = {worker->read.letters.file, worker->accept.conflicts.file,
+                                worker->sourced.file, worker->aside};
         for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
             struct error ignored;
             if (files[f]) {
                 (void)env->file_close(env, files[f], &ignored); /* a temporary file */
             }
         }
-        struct arena *arenas[] = {
-            &worker->arena,        &worker->scratch,        &worker->output,
-            &worker->shelf,        &worker->handed,         &worker->decoder_arena,
-            &worker->meter_arena,  &worker->segment_arena,  &worker->block_arena,
-            &worker->header_arena, &worker->undecided_arena};
+        struct arena *arenas[] = {&worker->arena,
+                                  &worker->scratch,
+                                  &worker->output,
+                                  &worker->shelf,
+                                  &worker->handed,
+                                  &worker->read.decoder_arena,
+                                  &worker->read.meter_arena,
+                                  &worker->read.segment_arena,
+                                  &worker->read.block_arena,
+                                  &worker->read.header_arena,
+                                  &worker->accept.undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

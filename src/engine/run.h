@@ -74,20 +74,9 @@ enum {
 
 struct run;
 
-/* What a thread has for itself; merged at the end of each part. */
-struct worker {
-    struct run *run;
-    int index;
-    struct arena arena;   /* for the whole run */
-    struct arena scratch; /* rewound for each payer or block */
-    struct arena output;  /* of a partition's text */
-    struct arena shelf;   /* of a partition's records */
-    struct arena handed;  /* of a payer: what one of its cuts leaves for the next */
-    struct memory memory; /* of the last four: room.h */
-    struct error err;
-    bool failed;
-    uint64_t failed_at; /* of reading: the block, in the order in which they are claimed */
-    /* read */
+/* What a thread has while it reads; its decoder and its segment, while records are read again, too.
+ */
+struct read_state {
     struct decoder *decoder;
     struct arena decoder_arena;
     struct segment_reader *segments; /* NULL: there was none yet */
@@ -108,9 +97,9 @@ struct worker {
     struct plain_tuple *block_tuples;
     uint32_t block_source_capacity, block_account_capacity, block_tuple_capacity;
     struct arena block_arena; /* of these three */
-    uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
+    uint32_t *series_cache;   /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
-    struct total *read_totals;           /* of the records of each meter, then of none */
+    struct total *totals;                /* of the records of each meter, then of none */
     const struct csv_header *csv_header; /* of the file csv_file; NULL: none was read yet */
     uint32_t csv_file;
     struct arena header_arena; /* of that alone: files may be many */
@@ -127,7 +116,11 @@ struct worker {
     struct damage damage, change;
     struct pending *pending; /* ring of events whose account is being looked up; ingest_event.c */
     uint64_t ring_added, ring_found, ring_finished; /* so many so far */
-    /* accept */
+    struct strangers no_account, unknown_sku;
+};
+
+/* What it has while it accepts. */
+struct accept_state {
     struct spool_writer *verdicts;
     struct dedup_memory dedup;
     size_t dedup_bytes;               /* of that, counted in the run */
@@ -139,6 +132,23 @@ struct worker {
     struct arena undecided_arena;
     uint32_t undecided_count, group_count;
     struct kept_stream conflicts; /* bytes of records that are in conflict */
+};
+
+/* What a thread has for itself; merged at the end of each part. */
+struct worker {
+    struct run *run;
+    int index;
+    struct arena arena;   /* for the whole run */
+    struct arena scratch; /* rewound for each payer or block */
+    struct arena output;  /* of a partition's text */
+    struct arena shelf;   /* of a partition's records */
+    struct arena handed;  /* of a payer: what one of its cuts leaves for the next */
+    struct memory memory; /* of the last four: room.h */
+    struct error err;
+    bool failed;
+    uint64_t failed_at; /* of reading: the block, in the order in which they are claimed */
+    struct read_state read;
+    struct accept_state accept;
     /* settle */
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
@@ -161,7 +171,6 @@ struct worker {
     bool is_amount_lost; /* one of these has left its range */
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
-    struct strangers no_account, unknown_sku;
     struct fewer fewer; /* the first of them */
     uint64_t fewer_count;
     struct cut_values cut_values;
@@ -218,8 +227,8 @@ struct run {
     /* No bill is cut and no clock divides slots: what such an account uses is in the slot of its
      * hour, or of all of the period. */
     bool has_steady_slots;
-    instant first_hour;   /* that the period begins in */
-    uint32_t into_hour_s; /* how far, begun seconds too */
+    instant first_hour;           /* that the period begins in */
+    uint32_t into_hour_s;         /* how far, begun seconds too */
     struct account_finder finder; /* while events are read */
     struct arena finder_arena;
     struct arena table_arena;          /* of steady_payer and steady_partition */

@@ -165,9 +165,9 @@ static enum status check_events(struct run *run)
     struct event_count accepted = {0}, booked = {0}, withdrawn = {0}, booked_withdrawn = {0};
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        add_events(&accepted, worker->accepted);
+        add_events(&accepted, worker->accept.accepted);
         add_events(&booked, worker->booked);
-        add_events(&withdrawn, worker->withdrawn);
+        add_events(&withdrawn, worker->accept.withdrawn);
         add_events(&booked_withdrawn, worker->booked_withdrawn);
     }
     if (memcmp(&accepted, &booked, sizeof booked) != 0 ||
@@ -189,7 +189,7 @@ static enum status check_conservation(struct run *run)
     for (uint32_t m = 0; m <= catalog->meter_count; m++) {
         struct total accepted = {0}, booked = {0};
         for (int i = 0; i < run->threads; i++) {
-            total_add(&accepted, &run->workers[i].read_totals[m]);
+            total_add(&accepted, &run->workers[i].read.totals[m]);
             total_subtract(&accepted, &run->workers[i].removed_totals[m]);
             total_add(&booked, &run->workers[i].booked_totals[m]);
         }
