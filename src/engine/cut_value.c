@@ -98,10 +98,11 @@ void cut_values_find(struct arena *arena, const struct book *book, const struct 
 
 void cut_values_count(struct worker *worker, const struct cut_values *found)
 {
-    bool is_first = found->count > 0 && (worker->cut_values.count == 0 ||
-                                         found->first.payer < worker->cut_values.first.payer);
-    worker->cut_values.first = is_first ? found->first : worker->cut_values.first;
-    worker->cut_values.count += found->count;
+    bool is_first =
+        found->count > 0 && (worker->settle.cut_values.count == 0 ||
+                             found->first.payer < worker->settle.cut_values.first.payer);
+    worker->settle.cut_values.first = is_first ? found->first : worker->settle.cut_values.first;
+    worker->settle.cut_values.count += found->count;
 }
 
 void warn_of_cut_values(struct run *run)
@@ -110,11 +111,11 @@ void warn_of_cut_values(struct run *run)
     uint64_t count = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        if (worker->cut_values.count > 0 &&
-            (!first || worker->cut_values.first.payer < first->payer)) {
-            first = &worker->cut_values.first;
+        if (worker->settle.cut_values.count > 0 &&
+            (!first || worker->settle.cut_values.first.payer < first->payer)) {
+            first = &worker->settle.cut_values.first;
         }
-        count += worker->cut_values.count;
+        count += worker->settle.cut_values.count;
     }
     if (!first || run->is_case) {
         return;

@@ -14,17 +14,17 @@ void gate_enter(struct worker *worker)
         run->env->lock_wait(run->env, run->gate);
     }
     run->busy_count++;
-    worker->is_busy = true;
+    worker->settle.is_busy = true;
     run->env->lock_give(run->env, run->gate);
 }
 
 void gate_leave(struct worker *worker)
 {
     struct run *run = worker->run;
-    if (worker->is_busy) {
+    if (worker->settle.is_busy) {
         run->env->lock_take(run->env, run->gate);
         run->busy_count--;
-        worker->is_busy = false;
+        worker->settle.is_busy = false;
         run->env->lock_wake_all(run->env, run->gate);
         run->env->lock_give(run->env, run->gate);
     }
@@ -51,10 +51,10 @@ static enum status put_aside(struct worker *worker)
     struct run *run = worker->run;
     for (int i = 0; i < run->threads; i++) {
         struct worker *other = &run->workers[i];
-        if (other->texts) {
+        if (other->settle.texts) {
             TRY(texts_put_aside(other, &worker->err));
         }
-        if (other->texts || other == worker) {
+        if (other->settle.texts || other == worker) {
             assert(!other->scratch.current);
             room_clear(&other->scratch);
         }
@@ -74,7 +74,7 @@ enum status gate_begin_alone(struct worker *worker)
         run->env->lock_wait(run->env, run->gate);
     }
     __atomic_store_n(&run->is_alone, true, __ATOMIC_RELAXED);
-    worker->is_alone = true;
+    worker->settle.is_alone = true;
     while (run->busy_count > 0) {
         run->env->lock_wait(run->env, run->gate);
     }
@@ -90,11 +90,11 @@ enum status gate_begin_alone(struct worker *worker)
 void gate_end_alone(struct worker *worker)
 {
     struct run *run = worker->run;
-    if (worker->is_alone) {
+    if (worker->settle.is_alone) {
         output_be_lean(run->output, false);
         run->env->lock_take(run->env, run->gate);
         __atomic_store_n(&run->is_alone, false, __ATOMIC_RELAXED);
-        worker->is_alone = false;
+        worker->settle.is_alone = false;
         run->env->lock_wake_all(run->env, run->gate);
         run->env->lock_give(run->env, run->gate);
     }

@@ -14,27 +14,27 @@ void margins_prepare(struct worker *worker)
 {
     const struct catalog *catalog = worker->run->catalog;
     if (catalog->has_sellers) {
-        size_t bytes = (catalog->contract_count + 1u) * sizeof *worker->contract_sum_of;
-        worker->contract_sum_of = arena_alloc(&worker->arena, bytes);
-        memset(worker->contract_sum_of, 0xFF, bytes);
+        size_t bytes = (catalog->contract_count + 1u) * sizeof *worker->settle.contract_sum_of;
+        worker->settle.contract_sum_of = arena_alloc(&worker->arena, bytes);
+        memset(worker->settle.contract_sum_of, 0xFF, bytes);
     }
 }
 
 static struct contract_sum *find_sum(struct worker *worker, uint32_t contract,
                                      const struct currency *currency)
 {
-    uint32_t *first = &worker->contract_sum_of[contract];
-    for (uint32_t at = *first; at != NONE; at = worker->contract_sums[at].next) {
-        if (worker->contract_sums[at].currency == currency) {
-            return &worker->contract_sums[at];
+    uint32_t *first = &worker->settle.contract_sum_of[contract];
+    for (uint32_t at = *first; at != NONE; at = worker->settle.contract_sums[at].next) {
+        if (worker->settle.contract_sums[at].currency == currency) {
+            return &worker->settle.contract_sums[at];
         }
     }
-    worker->contract_sums =
-        arena_room(&worker->arena, worker->contract_sums, worker->contract_sum_count,
-                   &worker->contract_sum_capacity, sizeof *worker->contract_sums);
-    struct contract_sum *made = &worker->contract_sums[worker->contract_sum_count];
+    worker->settle.contract_sums =
+        arena_room(&worker->arena, worker->settle.contract_sums, worker->settle.contract_sum_count,
+                   &worker->settle.contract_sum_capacity, sizeof *worker->settle.contract_sums);
+    struct contract_sum *made = &worker->settle.contract_sums[worker->settle.contract_sum_count];
     *made = (struct contract_sum){.contract = contract, .next = *first, .currency = currency};
-    *first = worker->contract_sum_count++;
+    *first = worker->settle.contract_sum_count++;
     return made;
 }
 
@@ -63,7 +63,7 @@ void margins_count(struct worker *worker, const struct bill *bill)
         }
         struct contract_sum *sum = find_sum(worker, at, currency);
         bool is_tax = text_equal(line->kind, TEXT("tax"));
-        worker->is_amount_lost |=
+        worker->settle.is_amount_lost |=
             dec_sum_add(is_tax ? &sum->tax : &sum->amount, line->amount, NULL) != OK;
     }
 }
@@ -110,9 +110,10 @@ static uint32_t sum_contract(const struct run *run, uint32_t contract, struct co
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        uint32_t at = worker->contract_sum_of ? worker->contract_sum_of[contract] : NONE;
-        for (; at != NONE; at = worker->contract_sums[at].next) {
-            const struct contract_sum *from = &worker->contract_sums[at];
+        uint32_t at =
+            worker->settle.contract_sum_of ? worker->settle.contract_sum_of[contract] : NONE;
+        for (; at != NONE; at = worker->settle.contract_sums[at].next) {
+            const struct contract_sum *from = &worker->settle.contract_sums[at];
             uint32_t to = 0;
             while (to < count && sums[to].currency < from->currency) {
                 to++; /* the table of currencies is sorted */
@@ -179,7 +180,7 @@ static void find_sales(const struct run *run, struct sales *sales)
     (void)currency_table(&currencies);
     uint32_t most = catalog->contract_count;
     for (int i = 0; i < run->threads; i++) {
-        most += run->workers[i].contract_sum_count;
+        most += run->workers[i].settle.contract_sum_count;
     }
     struct contract_sum *sums = arena_calloc(arena, currencies + 1, sizeof *sums);
     sales->items = arena_calloc(arena, most + 1u, sizeof *sales->items);

@@ -138,7 +138,7 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
     verdict->copies -= goes;
     struct record *at = first;
     do {
-        struct total *removed = &worker->removed_totals[meter_of_record(run, at)], one = {0};
+        struct total *removed = &worker->settle.removed_totals[meter_of_record(run, at)], one = {0};
         total_count(&one, at);
         total_add(removed, &one);
         if (!goes) {
@@ -152,8 +152,8 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
         at += 1 + at->tail_units;
     } while (at < end && !(at->flags & RECORD_FIRST));
     if (!goes && !(first->flags & RECORD_ELSEWHERE)) {
-        worker->booked_withdrawn.count++;
-        worker->booked_withdrawn.print += first->print;
+        worker->settle.booked_withdrawn.count++;
+        worker->settle.booked_withdrawn.print += first->print;
     }
     return !goes;
 }
@@ -210,8 +210,8 @@ static enum status count_groups(struct worker *worker, uint32_t p, struct partit
 static void count_booked(struct worker *worker, const struct record *first, bool stays)
 {
     if (stays && !(first->flags & RECORD_ELSEWHERE)) {
-        worker->booked.count++;
-        worker->booked.print += first->print;
+        worker->settle.booked.count++;
+        worker->settle.booked.print += first->print;
     }
 }
 
@@ -350,12 +350,12 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     if (status != OK) {
         return status;
     }
-    worker->sorted = NULL;
+    worker->settle.sorted = NULL;
     jmp_buf here, *outer = worker->scratch.recover;
     if (setjmp(here) != 0) {
         worker->scratch.recover = worker->shelf.recover = outer;
-        sorted_free(worker->sorted);
-        worker->sorted = NULL;
+        sorted_free(worker->settle.sorted);
+        worker->settle.sorted = NULL;
         give_back(worker);
         *is_out = true;
         return ERR_LIMIT;
@@ -363,14 +363,14 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     worker->scratch.recover = worker->shelf.recover = &here;
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
-    worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
+    worker->settle.order = (struct record_order){&run->series, run->catalog, !run->has_samples};
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
     struct grouping grouping = {run, partition};
     sorted_new(run->env, &worker->shelf, run->config->temporary_folder, room_bytes,
-               partition->high - partition->low + 1, &worker->order, group_again, &grouping,
-               &worker->sorted);
+               partition->high - partition->low + 1, &worker->settle.order, group_again, &grouping,
+               &worker->settle.sorted);
     worker->scratch.recover = worker->shelf.recover = outer;
-    partition->sorted = worker->sorted;
+    partition->sorted = worker->settle.sorted;
     TRY(sort_groups(worker, p, &verdicts, partition));
     TRY(sorted_merge(partition->sorted, &worker->err));
     spool_unload(run->verdicts, p, &found);
@@ -387,8 +387,8 @@ enum status partition_fail_memory(struct worker *worker)
 
 void partition_close(struct worker *worker, struct partition *partition)
 {
-    sorted_free(worker->sorted);
-    worker->sorted = NULL;
+    sorted_free(worker->settle.sorted);
+    worker->settle.sorted = NULL;
     give_back(worker);
     __atomic_fetch_sub(&worker->run->records_taken_bytes, partition->shelf_bytes, __ATOMIC_RELAXED);
     partition->shelf_bytes = 0;
@@ -439,18 +439,19 @@ enum status partition_copy(struct worker *worker, uint32_t p, const bool *is_wan
                            struct sorted *to)
 {
     struct run *run = worker->run;
-    const struct event_count booked = worker->booked, withdrawn = worker->booked_withdrawn;
-    struct total *removed = worker->removed_totals;
+    const struct event_count booked = worker->settle.booked,
+                             withdrawn = worker->settle.booked_withdrawn;
+    struct total *removed = worker->settle.removed_totals;
     struct spool_partition found;
     struct verdict_table verdicts;
     TRY(spool_load(run->verdicts, p, &found, &worker->err)); /* it is loaded again */
-    worker->removed_totals =
+    worker->settle.removed_totals =
         arena_calloc(&worker->scratch, run->catalog->meter_count + 1u, sizeof *removed);
     load_verdicts(worker, &found, &verdicts);
     enum status status = copy_records(worker, p, &verdicts, is_wanted, to);
-    worker->removed_totals = removed;
-    worker->booked = booked;
-    worker->booked_withdrawn = withdrawn;
+    worker->settle.removed_totals = removed;
+    worker->settle.booked = booked;
+    worker->settle.booked_withdrawn = withdrawn;
     arena_rewind(&worker->scratch, ARENA_EMPTY);
     return status;
 }
@@ -461,7 +462,7 @@ enum status partition_open(struct worker *worker, struct texts *texts, struct pa
     *partition = (struct partition){.low = partition_first_payer(worker->run, p),
                                     .high = partition_first_payer(worker->run, p + 1)};
     bool is_out, is_sorted = !take_shelf(worker->run, p, partition);
-    worker->is_trying = true;
+    worker->settle.is_trying = true;
     enum status status = (is_sorted ? try_sort : try_open)(worker, p, partition, &is_out);
     if (is_out) {
         worker->err = (struct error){0};
@@ -475,6 +476,6 @@ enum status partition_open(struct worker *worker, struct texts *texts, struct pa
         gate_end_alone(worker);
         gate_enter(worker);
     }
-    worker->is_trying = false;
+    worker->settle.is_trying = false;
     return is_out ? partition_fail_memory(worker) : status;
 }

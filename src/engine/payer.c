@@ -100,7 +100,7 @@ static uint32_t find_product(struct worker *worker, struct text name)
 {
     const struct catalog *catalog = worker->run->catalog;
     uint64_t place = (uint64_t)(uintptr_t)name.at * UINT64_C(0x9E3779B97F4A7C15);
-    uint32_t *known = &worker->products[place >> (64 - PRODUCTS_KNOWN_BITS)];
+    uint32_t *known = &worker->settle.products[place >> (64 - PRODUCTS_KNOWN_BITS)];
     if (name.size == 0) {
         return catalog->product_count;
     }
@@ -117,14 +117,14 @@ static uint32_t find_product(struct worker *worker, struct text name)
 
 struct money_sums *money_sums_of(struct worker *worker, const struct currency *currency)
 {
-    for (uint32_t i = 0; i < worker->sum_count; i++) {
-        if (worker->sums[i].currency == currency) {
-            return &worker->sums[i];
+    for (uint32_t i = 0; i < worker->settle.sum_count; i++) {
+        if (worker->settle.sums[i].currency == currency) {
+            return &worker->settle.sums[i];
         }
     }
-    worker->sums = arena_room(&worker->arena, worker->sums, worker->sum_count,
-                              &worker->sum_capacity, sizeof *worker->sums);
-    struct money_sums *made = &worker->sums[worker->sum_count++];
+    worker->settle.sums = arena_room(&worker->arena, worker->settle.sums, worker->settle.sum_count,
+                                     &worker->settle.sum_capacity, sizeof *worker->settle.sums);
+    struct money_sums *made = &worker->settle.sums[worker->settle.sum_count++];
     *made = (struct money_sums){.currency = currency};
     made->products = arena_calloc(&worker->arena, worker->run->catalog->product_count + 2,
                                   sizeof *made->products);
@@ -150,21 +150,21 @@ static void count_bill(struct worker *worker, const struct bill *bill,
             product = line->product;
             amount = &sums->products[find_product(worker, product)];
         }
-        worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
+        worker->settle.is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
-    worker->is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
-    if (worker->contract_sum_of) {
+    worker->settle.is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
+    if (worker->settle.contract_sum_of) {
         margins_count(worker, bill);
     }
-    worker->bills += bill->line_count > 0; /* exclusions alone make no bill */
-    worker->bill_lines += bill->line_count;
-    worker->usage_rows += row_count;
+    worker->settle.bills += bill->line_count > 0; /* exclusions alone make no bill */
+    worker->settle.bill_lines += bill->line_count;
+    worker->settle.usage_rows += row_count;
     const struct run *run = worker->run;
     const bool has_views = run->accounts->view_count > 0;
     for (uint32_t i = 0; i < row_count; i++) {
         instant at = run->period.from + (instant)rows[i].slot_s * NS_PER_SECOND;
         if (!has_views || accounts_counts(run->accounts, catalog, rows[i].account, at)) {
-            worker->events_billed += rows[i].total.count;
+            worker->settle.events_billed += rows[i].total.count;
         }
     }
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
@@ -172,9 +172,9 @@ static void count_bill(struct worker *worker, const struct bill *bill,
                              bill->period.from)) {
             continue;
         }
-        worker->excluded[bill->excluded[i].reason] += bill->excluded[i].total.count;
+        worker->settle.excluded[bill->excluded[i].reason] += bill->excluded[i].total.count;
         if (bill->excluded[i].reason == EXCLUDE_UNPRICED) {
-            worker->events_billed -= bill->excluded[i].total.count; /* its row has no line */
+            worker->settle.events_billed -= bill->excluded[i].total.count; /* its row has no line */
         }
     }
 }
@@ -231,15 +231,15 @@ static void compare_issued_events(struct worker *worker, uint32_t payer, instant
         return;
     }
     struct known_events then = issued_events(worker->run, payer, from);
-    worker->events_known.on_rows += now.on_rows;
-    worker->events_known.excluded += now.excluded;
+    worker->settle.events_known.on_rows += now.on_rows;
+    worker->settle.events_known.excluded += now.excluded;
     if (known_count(now) >= known_count(then)) {
         return;
     }
-    if (worker->fewer_count == 0 || payer < worker->fewer.payer) {
-        worker->fewer = (struct fewer){payer, now, then};
+    if (worker->settle.fewer_count == 0 || payer < worker->settle.fewer.payer) {
+        worker->settle.fewer = (struct fewer){payer, now, then};
     }
-    worker->fewer_count++;
+    worker->settle.fewer_count++;
 }
 
 void payer_count_bill(struct worker *worker, const struct bill *bill)
@@ -249,9 +249,10 @@ void payer_count_bill(struct worker *worker, const struct bill *bill)
 
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
 {
-    worker->failures = arena_room(&worker->arena, worker->failures, worker->failure_count,
-                                  &worker->failure_capacity, sizeof *worker->failures);
-    worker->failures[worker->failure_count++] =
+    worker->settle.failures =
+        arena_room(&worker->arena, worker->settle.failures, worker->settle.failure_count,
+                   &worker->settle.failure_capacity, sizeof *worker->settle.failures);
+    worker->settle.failures[worker->settle.failure_count++] =
         (struct failed_payer){.index = payer,
                               .payer = worker->run->accounts->items[payer].id,
                               .message = text_copy(&worker->arena, text_of(err->message)),
@@ -275,14 +276,14 @@ void payer_ask(const struct worker *worker, uint32_t payer, const struct records
             __builtin_prefetch(series_at(&run->series, record->series));
             __builtin_prefetch(&run->accounts->items[record->account]);
             __builtin_prefetch(&run->steady_payer[record->account]);
-            price_memory_ask(worker->prices, record->series, plan);
-            writer_ask(worker->writer, record->series);
+            price_memory_ask(worker->settle.prices, record->series, plan);
+            writer_ask(worker->settle.writer, record->series);
         } else {
             const struct series *series = series_at(&run->series, record->series);
             __builtin_prefetch(&run->catalog->skus[series->sku]);
             __builtin_prefetch(&run->catalog->meters[series->meter].grain);
             __builtin_prefetch(&run->catalog->meters[series->meter].unit);
-            price_memory_ask_price(worker->prices, record->series, plan);
+            price_memory_ask_price(worker->settle.prices, record->series, plan);
         }
     }
 }
@@ -326,7 +327,7 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     }
     TRY(cursor.status);
     run_pricing(run, arena, job->payer, cut, pricing);
-    pricing->memory = worker->prices;
+    pricing->memory = worker->settle.prices;
     bool begins_turn = pricing->turn.from == cut.from;
     payer_carry_in(run, job->payer, cut, is_first ? NULL : &job->handover, begins_turn, book);
     if (!is_first) {
@@ -474,7 +475,7 @@ static enum status write_lines(struct worker *worker, struct texts *texts, const
 {
     for (uint32_t i = 0; i < bill->line_count; i += RENDER_AT_ONCE) {
         uint32_t left = bill->line_count - i;
-        render_lines_csv(worker->writer, &texts->lines, bill, i,
+        render_lines_csv(worker->settle.writer, &texts->lines, bill, i,
                          left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
         TRY(texts_write_when_full(worker, texts));
     }
@@ -505,9 +506,9 @@ static enum status bill_cut(struct worker *worker, struct job *job, struct settl
     if (!job->rehearses) {
         TRY(wait_when_heavy(worker, job, book->row_count));
     }
-    if (!worker->is_booked && !job->rehearses) {
-        book_totals(book, &run->series, worker->booked_totals, run->catalog->meter_count);
-        worker->is_booked = true;
+    if (!worker->settle.is_booked && !job->rehearses) {
+        book_totals(book, &run->series, worker->settle.booked_totals, run->catalog->meter_count);
+        worker->settle.is_booked = true;
     }
     s->view = payer_view(run, &s->pricing);
     s->samples = (struct samples){.records = &job->records};
@@ -573,7 +574,7 @@ static enum status write_usage(struct worker *worker, struct texts *texts, const
     const struct book *book = &s->book;
     for (uint32_t i = 0; i < book->row_count; i += RENDER_AT_ONCE) {
         uint32_t left = book->row_count - i;
-        render_usage_csv(worker->writer, &texts->usage, &s->pricing, payer, book->rows + i,
+        render_usage_csv(worker->settle.writer, &texts->usage, &s->pricing, payer, book->rows + i,
                          left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
         TRY(texts_write_when_full(worker, texts));
     }
@@ -605,7 +606,7 @@ static enum status write_cut(struct worker *worker, const struct job *job, struc
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, bill->contract,
                           bill->excluded, bill->excluded_count);
     if (bill->line_count > 0) {
-        render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, bill,
+        render_bill_json(worker->settle.writer, &texts->bills, run->catalog, run->accounts, bill,
                          job->inputs);
     }
     bool is_long = bill->line_count > RENDER_AT_ONCE || s->book.row_count > RENDER_AT_ONCE;
@@ -678,7 +679,7 @@ static enum status take_back(struct worker *worker, struct job *job, struct peri
     TRY(taken_back_make(run, arena, job->payer, period, &bill, err));
     TRY(wait_when_heavy(worker, job, bill.line_count));
     const size_t text_bytes = whole_text_bytes(texts);
-    render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, &bill,
+    render_bill_json(worker->settle.writer, &texts->bills, run->catalog, run->accounts, &bill,
                      job->inputs);
     const bool is_long = bill.line_count > RENDER_AT_ONCE;
     charge_texts(arena, whole_text_bytes(texts) - text_bytes, is_long ? NONE : bill.line_count);
@@ -727,7 +728,7 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
         worker_fail(worker, cursor.status);
         return;
     }
-    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+    book_totals(&book, &run->series, worker->settle.booked_totals, run->catalog->meter_count);
     struct book_view view = {.series = &run->series,
                              .catalog = run->catalog,
                              .accounts = run->accounts,
@@ -738,7 +739,8 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
     assert(status == OK); /* it has no rows */
     (void)status;
     for (uint32_t i = 0; i < book.excluded.count; i++) {
-        worker->excluded[book.excluded.items[i].reason] += book.excluded.items[i].total.count;
+        worker->settle.excluded[book.excluded.items[i].reason] +=
+            book.excluded.items[i].total.count;
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, contract,
                           book.excluded.items, book.excluded.count);
@@ -758,8 +760,8 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
         instant at = record_instant(run, record);
         bool is_failed = record_is_of_cut(run, payer, record, failed, is_first);
         bool is_behind = !is_failed && run_cut(run, payer, at, &cut) && at >= failed.to;
-        if (is_behind || (is_failed && !worker->is_booked)) {
-            total_count(&worker->booked_totals[meter_of_record(run, record)], record);
+        if (is_behind || (is_failed && !worker->settle.is_booked)) {
+            total_count(&worker->settle.booked_totals[meter_of_record(run, record)], record);
         }
     }
     if (cursor.status != OK) {
@@ -793,7 +795,7 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     assert(!worker->scratch.current);
     job->needs_turn = false;
     *found = FOUND_ROOM;
-    worker->is_trying = true;
+    worker->settle.is_trying = true;
     if (setjmp(here) == 0) {
         set_recover(worker, &here);
         worker->scratch.charge_max_bytes = worker->run->room_bytes;
@@ -815,7 +817,7 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
         arena_run_out(&worker->scratch);
     }
     set_recover(worker, outer);
-    worker->is_trying = false;
+    worker->settle.is_trying = false;
     worker->scratch.charge_max_bytes = SIZE_MAX;
     arena_rewind(&worker->scratch, ARENA_EMPTY);
     arena_rewind(&worker->shelf, shelf_mark);
@@ -958,7 +960,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         struct error err;
         err.status = OK; /* its texts are long, and seldom needed */
         err.message[0] = err.hint[0] = '\0';
-        worker->is_booked = false;
+        worker->settle.is_booked = false;
         struct period cut = cuts[i];
         bool is_first = i == 0;
         enum status status = unbilled_check(run, payer, &err);
@@ -973,7 +975,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         for (job.part = 0; status == OK && job.part < job.part_count; job.part++) {
             cut = job.parts[job.part];
             is_first = i == 0 && job.part == 0;
-            worker->is_booked = false;
+            worker->settle.is_booked = false;
             status = settle_with_room(worker, &job, cut, is_first,
                                       i + 1 == cut_count && job.part + 1 == job.part_count, &err);
             if (status == OK) {
@@ -1073,9 +1075,9 @@ static enum status sort_records(struct run *run, struct rehearsal *rehearsal, ui
     struct worker *worker = rehearsal->worker;
     size_t room_bytes = run->memory_bytes / ROOM_SHARE;
     room_bytes = room_bytes < ROOM_MOST_BYTES ? room_bytes : ROOM_MOST_BYTES;
-    worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
+    worker->settle.order = (struct record_order){&run->series, run->catalog, !run->has_samples};
     sorted_new(run->env, rehearsal->arena, run->config->temporary_folder, room_bytes, count,
-               &worker->order, rehearsal_group, rehearsal, &rehearsal->sorted);
+               &worker->settle.order, rehearsal_group, rehearsal, &rehearsal->sorted);
     for (uint32_t p = 0; p < run->book_partitions; p++) {
         const uint32_t end = partition_first_payer(run, p + 1);
         bool is_needed = false;

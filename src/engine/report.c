@@ -216,9 +216,9 @@ static int compare_failures(const void *a_item, const void *b_item)
 static const struct money_sums *find_sums(const struct worker *worker,
                                           const struct currency *currency)
 {
-    for (uint32_t i = 0; i < worker->sum_count; i++) {
-        if (worker->sums[i].currency == currency) {
-            return &worker->sums[i];
+    for (uint32_t i = 0; i < worker->settle.sum_count; i++) {
+        if (worker->settle.sums[i].currency == currency) {
+            return &worker->settle.sums[i];
         }
     }
     return NULL;
@@ -251,7 +251,7 @@ static bool sum_currency(struct run *run, const struct currency *currency,
     struct dec_sum sum = {0};
     for (int i = 0; i < run->threads; i++) {
         const struct money_sums *sums = find_sums(&run->workers[i], currency);
-        is_lost |= run->workers[i].is_amount_lost ||
+        is_lost |= run->workers[i].settle.is_amount_lost ||
                    (sums && dec_sum_merge(&sum, &sums->total, NULL) != OK);
     }
     struct dec total;
@@ -321,10 +321,10 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
         summary->events_accepted += worker->accept.accepted.count;
         summary->events_duplicate += worker->accept.duplicates;
         summary->withdrawals += worker->read.withdrawals;
-        summary->events_billed += worker->events_billed;
-        summary->bills += worker->bills;
-        summary->bill_lines += worker->bill_lines;
-        summary->usage_rows += worker->usage_rows;
+        summary->events_billed += worker->settle.events_billed;
+        summary->bills += worker->settle.bills;
+        summary->bill_lines += worker->settle.bill_lines;
+        summary->usage_rows += worker->settle.usage_rows;
         print += worker->accept.accepted.print;
     }
     summary->events_conflict = run->conflict_count;
@@ -341,7 +341,7 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     for (int e = 1; e < EXCLUSIONS; e++) {
         uint64_t count = 0;
         for (int i = 0; i < run->threads; i++) {
-            count += run->workers[i].excluded[e];
+            count += run->workers[i].settle.excluded[e];
         }
         if (count > 0) {
             add_count(excluded, &summary->excluded_count, exclusion_name((enum exclusion)e), count,
@@ -378,14 +378,14 @@ static void list_failures(struct run *run, struct farthing_summary *summary)
 {
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].failure_count;
+        count += run->workers[i].settle.failure_count;
     }
     struct farthing_count *failed = arena_calloc(&run->arena, count + 1, sizeof *failed);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        for (uint32_t f = 0; f < worker->failure_count; f++) {
-            add_count(failed, &summary->failed_count, name_failed(run, &worker->failures[f]), 0,
-                      text_copy(&run->arena, worker->failures[f].message).at);
+        for (uint32_t f = 0; f < worker->settle.failure_count; f++) {
+            add_count(failed, &summary->failed_count, name_failed(run, &worker->settle.failures[f]),
+                      0, text_copy(&run->arena, worker->settle.failures[f].message).at);
         }
     }
     qsort(failed, count, sizeof *failed, compare_failures);
@@ -763,13 +763,14 @@ static void warn_of_fewer(struct run *run)
     struct known_events known = {0}, then = issued_events_total(run);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        has_failed |= worker->failure_count > 0;
-        if (worker->fewer_count > 0 && (!first || worker->fewer.payer < first->payer)) {
-            first = &worker->fewer;
+        has_failed |= worker->settle.failure_count > 0;
+        if (worker->settle.fewer_count > 0 &&
+            (!first || worker->settle.fewer.payer < first->payer)) {
+            first = &worker->settle.fewer;
         }
-        count += worker->fewer_count;
-        known.on_rows += worker->events_known.on_rows;
-        known.excluded += worker->events_known.excluded;
+        count += worker->settle.fewer_count;
+        known.on_rows += worker->settle.events_known.on_rows;
+        known.excluded += worker->settle.events_known.excluded;
     }
     if (first) {
         run_warn(run, "--billed: %.*s had %s when it was billed, and has %s now%s: %s",

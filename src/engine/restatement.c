@@ -234,13 +234,13 @@ static void list_failed(struct run *run)
     struct restatement *then = run->restatement;
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].failure_count;
+        count += run->workers[i].settle.failure_count;
     }
     then->failures = arena_calloc(&run->arena, count + 1, sizeof *then->failures);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        for (uint32_t f = 0; f < worker->failure_count; f++) {
-            const struct failed_payer *from = &worker->failures[f];
+        for (uint32_t f = 0; f < worker->settle.failure_count; f++) {
+            const struct failed_payer *from = &worker->settle.failures[f];
             if (run->held && run->held[from->index]) {
                 continue;
             }

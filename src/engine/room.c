@@ -29,7 +29,8 @@ static bool may_take(const struct worker *worker, size_t size_bytes)
 {
     const struct run *run = worker->run;
     struct env *env = run->env;
-    bool is_counted_on = !worker->is_trying || worker->is_alone || env->memory_limit_bytes == 0;
+    bool is_counted_on =
+        !worker->settle.is_trying || worker->settle.is_alone || env->memory_limit_bytes == 0;
     return is_counted_on ||
            env->memory_used_bytes(env) + size_bytes <= run->memory_bytes - run->spare_bytes;
 }

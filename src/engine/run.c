@@ -351,7 +351,7 @@ static void tear_down(struct run *run)
     for (int i = 0; run->workers && i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
         struct file *files[] = {worker->read.letters.file, worker->accept.conflicts.file,
-                                worker->sourced.file, worker->aside};
+                                worker->settle.sourced.file, worker->settle.aside};
         for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
             struct error ignored;
             if (files[f]) {

@@ -134,22 +134,8 @@ struct accept_state {
     struct kept_stream conflicts; /* bytes of records that are in conflict */
 };
 
-/* What a thread has for itself; merged at the end of each part. */
-struct worker {
-    struct run *run;
-    int index;
-    struct arena arena;   /* for the whole run */
-    struct arena scratch; /* rewound for each payer or block */
-    struct arena output;  /* of a partition's text */
-    struct arena shelf;   /* of a partition's records */
-    struct arena handed;  /* of a payer: what one of its cuts leaves for the next */
-    struct memory memory; /* of the last four: room.h */
-    struct error err;
-    bool failed;
-    uint64_t failed_at; /* of reading: the block, in the order in which they are claimed */
-    struct read_state read;
-    struct accept_state accept;
-    /* settle */
+/* What it has while it settles. */
+struct settle_state {
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
     bool is_trying; /* what finds no memory is tried again */
@@ -182,6 +168,24 @@ struct worker {
     struct contract_sum *contract_sums;
     uint32_t contract_sum_count, contract_sum_capacity;
     uint32_t *contract_sum_of; /* the last of each contract, NONE */
+};
+
+/* What a thread has for itself; merged at the end of each part. */
+struct worker {
+    struct run *run;
+    int index;
+    struct arena arena;   /* for the whole run */
+    struct arena scratch; /* rewound for each payer or block */
+    struct arena output;  /* of a partition's text */
+    struct arena shelf;   /* of a partition's records */
+    struct arena handed;  /* of a payer: what one of its cuts leaves for the next */
+    struct memory memory; /* of the last four: room.h */
+    struct error err;
+    bool failed;
+    uint64_t failed_at; /* of reading: the block, in the order in which they are claimed */
+    struct read_state read;
+    struct accept_state accept;
+    struct settle_state settle;
 };
 
 struct run {

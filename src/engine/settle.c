@@ -29,7 +29,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     for (enum text_kind i = 0; i < TEXTS; i++) {
         buffer_init(texts_buffer(&texts, i), &worker->output, 4096);
     }
-    worker->texts = &texts;
+    worker->settle.texts = &texts;
     TRY(partition_open(worker, &texts, &partition));
     struct records nobody = partition_group(&partition, 0);
     if (records_any(&nobody)) {
@@ -60,7 +60,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     }
     partition_close(worker, &partition);
     enum status status = worker->failed ? worker->err.status : texts_write(worker, &texts);
-    worker->texts = NULL;
+    worker->settle.texts = NULL;
     arena_rewind(&worker->output, ARENA_EMPTY);
     gate_leave(worker);
     if (texts.has_turn) {
@@ -73,10 +73,10 @@ static enum status settle_partitions(struct worker *worker)
 {
     struct run *run = worker->run;
     const struct catalog *catalog = run->catalog;
-    worker->booked_totals =
-        arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->booked_totals);
-    worker->removed_totals =
-        arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->removed_totals);
+    worker->settle.booked_totals = arena_calloc(&worker->arena, catalog->meter_count + 1,
+                                                sizeof *worker->settle.booked_totals);
+    worker->settle.removed_totals = arena_calloc(&worker->arena, catalog->meter_count + 1,
+                                                 sizeof *worker->settle.removed_totals);
     (void)money_sums_of(worker, catalog->currency);
     char catalog_digest[65], accounts_digest[65];
     digest_format(&catalog->digest, catalog_digest);
@@ -87,8 +87,8 @@ static enum status settle_partitions(struct worker *worker)
                             .opening_digest = run->opening_digest,
                             .rules = TEXT(FARTHING_RULES)};
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
-    worker->writer = writer_new(&worker->arena, run->writers_bytes / (size_t)run->threads);
-    worker->prices = price_memory_new(&worker->arena, catalog);
+    worker->settle.writer = writer_new(&worker->arena, run->writers_bytes / (size_t)run->threads);
+    worker->settle.prices = price_memory_new(&worker->arena, catalog);
     sourced_prepare(worker);
     margins_prepare(worker);
     for (uint32_t p; worker->index < run->billing_threads &&
@@ -116,10 +116,10 @@ static void settle_work(void *argument, int index)
         worker_fail(worker, status);
         output_fail(run->output, &worker->err);
     }
-    sorted_free(worker->sorted);
-    worker->sorted = NULL;
+    sorted_free(worker->settle.sorted);
+    worker->settle.sorted = NULL;
     texts_drop_held(worker);
-    worker->texts = NULL;
+    worker->settle.texts = NULL;
     arena_release(&worker->scratch); /* the report needs memory too */
     arena_release(&worker->output);
     arena_release(&worker->shelf);
@@ -166,9 +166,9 @@ static enum status check_events(struct run *run)
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
         add_events(&accepted, worker->accept.accepted);
-        add_events(&booked, worker->booked);
+        add_events(&booked, worker->settle.booked);
         add_events(&withdrawn, worker->accept.withdrawn);
-        add_events(&booked_withdrawn, worker->booked_withdrawn);
+        add_events(&booked_withdrawn, worker->settle.booked_withdrawn);
     }
     if (memcmp(&accepted, &booked, sizeof booked) != 0 ||
         memcmp(&withdrawn, &booked_withdrawn, sizeof withdrawn) != 0) {
@@ -190,8 +190,8 @@ static enum status check_conservation(struct run *run)
         struct total accepted = {0}, booked = {0};
         for (int i = 0; i < run->threads; i++) {
             total_add(&accepted, &run->workers[i].read.totals[m]);
-            total_subtract(&accepted, &run->workers[i].removed_totals[m]);
-            total_add(&booked, &run->workers[i].booked_totals[m]);
+            total_subtract(&accepted, &run->workers[i].settle.removed_totals[m]);
+            total_add(&booked, &run->workers[i].settle.booked_totals[m]);
         }
         if (!total_equal(&accepted, &booked)) {
             struct text name = m < catalog->meter_count ? catalog->meters[m].name : TEXT("none");

@@ -99,7 +99,7 @@ bool sourced_wait(const struct run *run, uint32_t payer)
 void sourced_prepare(struct worker *worker)
 {
     if (worker->run->sourced) {
-        kept_prepare(worker, &worker->sourced);
+        kept_prepare(worker, &worker->settle.sourced);
     }
 }
 
@@ -163,9 +163,9 @@ static void render_bill(struct worker *worker, struct sourced *item, struct text
         buffer_init(&item->texts[i], &worker->scratch, 1024);
     }
     if (item->bill.line_count > 0) {
-        render_bill_json(worker->writer, &item->texts[TEXT_BILLS], run->catalog, run->accounts,
-                         &item->bill, inputs);
-        render_lines_csv(worker->writer, &item->texts[TEXT_LINES], &item->bill, 0,
+        render_bill_json(worker->settle.writer, &item->texts[TEXT_BILLS], run->catalog,
+                         run->accounts, &item->bill, inputs);
+        render_lines_csv(worker->settle.writer, &item->texts[TEXT_LINES], &item->bill, 0,
                          item->bill.line_count);
     }
 }
@@ -268,7 +268,7 @@ enum status sourced_price(struct worker *worker, struct sourced_views *views,
 static bool keep_text(struct worker *worker, const struct sourced_views *views, uint32_t view,
                       enum text_kind kind, struct text text)
 {
-    struct kept_stream *stream = &worker->sourced;
+    struct kept_stream *stream = &worker->settle.sourced;
     if (text.size == 0) {
         return true;
     }
@@ -379,7 +379,7 @@ static enum status write_kept(struct run *run, const struct kept_piece *kept, ch
 {
     struct output_file *files[TEXTS] = {run->bills, run->lines, run->usage, run->closing,
                                         run->exclusions};
-    const struct kept_stream *stream = &run->workers[kept->stream].sourced;
+    const struct kept_stream *stream = &run->workers[kept->stream].settle.sourced;
     for (uint64_t at = 0; at < kept->size; at += room_size) {
         size_t size = kept->size - at < room_size ? (size_t)(kept->size - at) : room_size;
         TRY(kept_read(run, stream, kept->offset + at, room, size));
@@ -393,7 +393,7 @@ enum status sourced_write(struct run *run)
     enum { ROOM_BYTES = 64 * 1024 };
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].sourced.piece_count;
+        count += run->workers[i].settle.sourced.piece_count;
     }
     if (count == 0) {
         return OK;
@@ -402,7 +402,7 @@ enum status sourced_write(struct run *run)
     char *room = arena_alloc(&run->arena, ROOM_BYTES);
     count = 0;
     for (int i = 0; i < run->threads; i++) {
-        const struct kept_stream *stream = &run->workers[i].sourced;
+        const struct kept_stream *stream = &run->workers[i].settle.sourced;
         for (uint32_t p = 0; p < stream->piece_count; p++) {
             const struct kept_piece *piece = &stream->pieces[p];
             kept[count++] = (struct kept_view){*piece, contract_of(run, piece->of)->id};

@@ -21,13 +21,13 @@ static size_t texts_size(struct texts *texts)
 void texts_drop_held(struct worker *worker)
 {
     struct memory *memory = &worker->run->env->memory;
-    while (worker->held_first) {
-        struct held_block *block = worker->held_first;
-        worker->held_first = block->next;
+    while (worker->settle.held_first) {
+        struct held_block *block = worker->settle.held_first;
+        worker->settle.held_first = block->next;
         memory->release(memory, block, sizeof *block);
     }
-    worker->held_last = NULL;
-    worker->held_count = 0;
+    worker->settle.held_last = NULL;
+    worker->settle.held_count = 0;
 }
 
 static void hold(struct held_block *block, enum text_kind kind, const char *bytes, size_t size)
@@ -44,9 +44,9 @@ static bool hold_texts(struct worker *worker, struct texts *texts)
     struct memory *memory = &worker->run->env->memory;
     const size_t most = sizeof((struct held_block *)0)->bytes;
     size_t need = texts_size(texts) + TEXTS * sizeof(struct held_piece);
-    struct held_block *block = worker->held_last;
+    struct held_block *block = worker->settle.held_last;
     if (!block || need > most - block->used) {
-        if (need > most || worker->held_count == texts->held_max) {
+        if (need > most || worker->settle.held_count == texts->held_max) {
             return false;
         }
         block = memory->allocate(memory, sizeof *block);
@@ -55,9 +55,10 @@ static bool hold_texts(struct worker *worker, struct texts *texts)
         }
         block->next = NULL;
         block->used = 0;
-        *(worker->held_last ? &worker->held_last->next : &worker->held_first) = block;
-        worker->held_last = block;
-        worker->held_count++;
+        *(worker->settle.held_last ? &worker->settle.held_last->next : &worker->settle.held_first) =
+            block;
+        worker->settle.held_last = block;
+        worker->settle.held_count++;
     }
     for (enum text_kind i = 0; i < TEXTS; i++) {
         struct buffer *buffer = texts_buffer(texts, i);
@@ -75,8 +76,9 @@ static enum status put_bytes(struct worker *worker, const void *bytes, size_t si
                              struct error *err)
 {
     struct env *env = worker->run->env;
-    TRY(env->file_write_at(env, worker->aside, bytes, size, worker->aside_bytes, err));
-    worker->aside_bytes += size;
+    TRY(env->file_write_at(env, worker->settle.aside, bytes, size, worker->settle.aside_bytes,
+                           err));
+    worker->settle.aside_bytes += size;
     return OK;
 }
 
@@ -93,11 +95,12 @@ enum status texts_put_aside(struct worker *worker, struct error *err)
 {
     enum { PIECE_BYTES = 1024 * 1024 * 1024 };
     struct run *run = worker->run;
-    struct texts *texts = worker->texts;
-    if (!worker->aside) {
-        TRY(run->env->file_temporary(run->env, run->config->temporary_folder, &worker->aside, err));
+    struct texts *texts = worker->settle.texts;
+    if (!worker->settle.aside) {
+        TRY(run->env->file_temporary(run->env, run->config->temporary_folder, &worker->settle.aside,
+                                     err));
     }
-    for (struct held_block *block = worker->held_first; block; block = block->next) {
+    for (struct held_block *block = worker->settle.held_first; block; block = block->next) {
         TRY(put_bytes(worker, block->bytes, block->used, err));
     }
     texts_drop_held(worker);
@@ -119,7 +122,7 @@ static enum status get_bytes(struct worker *worker, uint64_t at, void *bytes, si
 {
     struct env *env = worker->run->env;
     size_t got;
-    TRY(env->file_read_at(env, worker->aside, bytes, size, at, &got, &worker->err));
+    TRY(env->file_read_at(env, worker->settle.aside, bytes, size, at, &got, &worker->err));
     return got == size
                ? OK
                : fail(&worker->err, ERR_IO, "a temporary file is shorter than it was written");
@@ -132,7 +135,7 @@ enum status texts_take_turn(struct worker *worker, struct texts *texts)
     if (texts->has_turn) {
         return OK;
     }
-    bool was_busy = worker->is_busy;
+    bool was_busy = worker->settle.is_busy;
     gate_leave(worker);
     enum status status = output_turn_take(worker->run->output, texts->partition, &worker->err);
     texts->has_turn = status == OK;
@@ -154,7 +157,7 @@ static enum status append_text(struct worker *worker, enum text_kind kind, const
 static enum status write_aside(struct worker *worker)
 {
     char room[16 * 1024];
-    for (uint64_t at = 0; at < worker->aside_bytes;) {
+    for (uint64_t at = 0; at < worker->settle.aside_bytes;) {
         struct held_piece piece;
         TRY(get_bytes(worker, at, &piece, sizeof piece));
         at += sizeof piece;
@@ -166,7 +169,7 @@ static enum status write_aside(struct worker *worker)
             left -= part;
         }
     }
-    worker->aside_bytes = 0;
+    worker->settle.aside_bytes = 0;
     return OK;
 }
 
@@ -175,7 +178,7 @@ enum status texts_write(struct worker *worker, struct texts *texts)
     TRY(texts_take_turn(worker, texts));
     texts->write_count++;
     TRY(write_aside(worker));
-    for (struct held_block *block = worker->held_first; block; block = block->next) {
+    for (struct held_block *block = worker->settle.held_first; block; block = block->next) {
         struct held_piece piece;
         for (size_t at = 0; at < block->used; at += sizeof piece + piece.size) {
             memcpy(&piece, block->bytes + at, sizeof piece);
