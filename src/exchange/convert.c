@@ -4,8 +4,9 @@
  *                     -> refused: dead letters
  *
  * Nothing is billed and nothing is left out: duplicates and conflicts are for who bills.  One
- * thread, so that events stay in their order; memory holds one block of each kind, whatever the
- * number of events.
+ * thread reads, so that events stay in their order.  Of an import a second one packs and writes the
+ * block before, meanwhile; what it writes is the same.  Memory holds one block of each kind, or
+ * two, whatever the number of events.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -23,6 +24,18 @@
 enum { FILE_MAX_BYTES = 1 << 30, NAME_BYTES = 32 };
 #define LETTERS_NAME "dead_letters.ndjson"
 
+/* An import's two threads: a block that is full is packed while the next one is filled. */
+struct packing {
+    struct lock *lock;           /* of all here, and of the output; NULL: one thread does both */
+    struct segment_writer *full; /* being packed, or waits to be; NULL: there is none */
+    struct arena *full_arena;
+    struct segment_writer *idle;
+    struct arena *idle_arena;
+    bool is_ended; /* no block will come any more */
+    enum status status;
+    struct error err;
+};
+
 struct converter {
     struct farthing *farthing;
     struct env *env;
@@ -30,9 +43,11 @@ struct converter {
     struct arena arena;        /* of the whole call */
     struct arena scratch;      /* of an event */
     struct arena header_arena; /* of the header of the file at hand: files may be many */
-    struct arena decoder_arena, names_arena, writer_arena, reader_arena, parquet_arena;
+    struct arena decoder_arena, names_arena, reader_arena, parquet_arena;
+    struct arena writer_arenas[2], *writer_arena;
     struct decoder *decoder, *names; /* names: takes apart what the first one has read */
-    struct segment_writer *writer;   /* of import */
+    struct segment_writer *writer;   /* of import, in writer_arena */
+    struct packing packing;
     struct segment_reader *reader;
     struct feed *feed;
     struct parquet *parquet; /* NULL: not needed so far */
@@ -59,14 +74,39 @@ struct converter {
     struct farthing_converted *converted;
 };
 
+static enum status lack_memory(const struct converter *c, struct error *err)
+{
+    enum status status = fail(err, ERR_LIMIT, "the memory limit is reached");
+    (void)fail_hint(err, "allow more with --memory%s",
+                    c->exporting ? "" : ": an import holds a block of events, most in 128MiB");
+    return status;
+}
+
 /* ---- what is refused ------------------------------------------------------------------------- */
 
-static enum status open_letters(struct converter *c)
+static void take_output(struct converter *c)
+{
+    if (c->packing.lock) {
+        c->env->lock_take(c->env, c->packing.lock);
+    }
+}
+
+static void give_output(struct converter *c)
+{
+    if (c->packing.lock) {
+        c->env->lock_give(c->env, c->packing.lock);
+    }
+}
+
+static enum status append_letter(struct converter *c, struct text letter)
 {
     if (!c->letters_output) {
         c->letters_output = c->output;
     }
-    return output_file_open(c->letters_output, c->letters_name, &c->letters, c->err);
+    if (!c->letters) {
+        TRY(output_file_open(c->letters_output, c->letters_name, &c->letters, c->err));
+    }
+    return output_append_text(c->letters, letter, c->err);
 }
 
 static void add_letter(struct converter *c, enum refusal refusal, uint64_t line, uint64_t offset,
@@ -75,12 +115,6 @@ static void add_letter(struct converter *c, enum refusal refusal, uint64_t line,
     c->converted->refused++;
     c->refused[refusal]++;
     if (c->status != OK || !c->letters_name) {
-        return;
-    }
-    if (!c->letters) {
-        c->status = open_letters(c);
-    }
-    if (c->status != OK) {
         return;
     }
     struct dead_letter letter = {.path = c->path,
@@ -98,7 +132,9 @@ static void add_letter(struct converter *c, enum refusal refusal, uint64_t line,
     struct buffer out;
     buffer_init(&out, &c->scratch, 1024);
     letter_render(&out, &letter);
-    c->status = output_append_text(c->letters, buffer_text(&out), c->err);
+    take_output(c);
+    c->status = append_letter(c, buffer_text(&out));
+    give_output(c);
     arena_rewind(&c->scratch, mark);
 }
 
@@ -111,7 +147,7 @@ static void take_finding(void *context, const struct finding *finding)
 
 /* ---- to segments ----------------------------------------------------------------------------- */
 
-static enum status end_segment(struct converter *c)
+static enum status end_segment(struct converter *c, struct error *err)
 {
     char block[SEGMENT_HEADER_BYTES];
     segment_end(c->file_events, block);
@@ -119,29 +155,94 @@ static enum status end_segment(struct converter *c)
     c->file_events = 0;
     struct output_file *file = c->file;
     c->file = NULL;
-    TRY(output_append(file, block, sizeof block, c->err));
-    return output_file_end(file, c->err); /* they may be many */
+    TRY(output_append(file, block, sizeof block, err));
+    return output_file_end(file, err); /* they may be many */
 }
 
-static enum status flush_segment(struct converter *c)
+static enum status append_block(struct converter *c, struct text block, uint32_t count,
+                                struct error *err)
 {
-    uint32_t count = segment_count(c->writer);
-    if (count == 0) {
-        return OK;
-    }
     if (!c->file) {
         char name[NAME_BYTES];
         (void)snprintf(name, sizeof name, "events-%05llu.segment",
                        (unsigned long long)c->converted->files + 1);
-        TRY(output_file_open(c->output, name, &c->file, c->err));
+        TRY(output_file_open(c->output, name, &c->file, err));
         c->converted->files++;
     }
-    struct text block = segment_finish(c->writer, c->file_events);
     c->file_events += count;
     c->converted->blocks++;
     c->converted->bytes_written += block.size;
-    TRY(output_append_text(c->file, block, c->err));
-    return output_file_size(c->file) >= FILE_MAX_BYTES ? end_segment(c) : OK;
+    TRY(output_append_text(c->file, block, err));
+    return output_file_size(c->file) >= FILE_MAX_BYTES ? end_segment(c, err) : OK;
+}
+
+static enum status pack(struct converter *c, struct segment_writer *writer, struct error *err)
+{
+    uint32_t count = segment_count(writer);
+    struct text block = segment_finish(writer, c->file_events);
+    take_output(c);
+    enum status status = append_block(c, block, count, err);
+    give_output(c);
+    return status;
+}
+
+/* Packs the block, or leaves it to the thread that does, and goes on with another one. */
+static enum status flush_segment(struct converter *c)
+{
+    struct packing *packing = &c->packing;
+    if (segment_count(c->writer) == 0) {
+        return OK;
+    }
+    if (!packing->lock) {
+        return pack(c, c->writer, c->err);
+    }
+    c->env->lock_take(c->env, packing->lock);
+    while (packing->full) {
+        c->env->lock_wait(c->env, packing->lock);
+    }
+    enum status status = packing->status;
+    if (status == OK) {
+        packing->full = c->writer;
+        packing->full_arena = c->writer_arena;
+        c->writer = packing->idle;
+        c->writer_arena = packing->idle_arena;
+        c->env->lock_wake_all(c->env, packing->lock);
+    }
+    c->env->lock_give(c->env, packing->lock);
+    return status;
+}
+
+/* The thread that packs, until there is no more to come. */
+static void pack_all(struct converter *c)
+{
+    struct packing *packing = &c->packing;
+    struct env *env = c->env;
+    env->lock_take(env, packing->lock);
+    for (;;) {
+        while (!packing->full && !packing->is_ended) {
+            env->lock_wait(env, packing->lock);
+        }
+        if (!packing->full) {
+            break;
+        }
+        env->lock_give(env, packing->lock);
+        jmp_buf recover, *outer = packing->full_arena->recover;
+        enum status status;
+        if (setjmp(recover) != 0) {
+            status = lack_memory(c, &packing->err);
+        } else {
+            packing->full_arena->recover = &recover;
+            status = pack(c, packing->full, &packing->err);
+        }
+        env->lock_take(env, packing->lock);
+        packing->full_arena->recover = outer;
+        packing->status = status;
+        packing->idle = packing->full;
+        packing->idle_arena = packing->full_arena;
+        packing->full = NULL;
+        env->lock_wake_all(env, packing->lock);
+    }
+    env->lock_give(env, packing->lock);
 }
 
 static void count_event(struct converter *c, const struct event *event)
@@ -522,6 +623,80 @@ static bool is_outdated_segment(const void *context, struct text name)
                       : text_equal(name, TEXT(LETTERS_NAME)) && !c->letters;
 }
 
+/* All that runs out of memory on the thread at hand goes on there. */
+static void set_recover(struct converter *c, jmp_buf *recover)
+{
+    struct arena *arenas[] = {&c->arena,          &c->scratch,      &c->decoder_arena,
+                              &c->names_arena,    &c->reader_arena, &c->parquet_arena,
+                              &c->header_arena,   c->writer_arenas, c->writer_arenas + 1,
+                              &c->farthing->arena};
+    for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
+        arenas[i]->recover = recover;
+    }
+}
+
+static enum status fill_segments(struct converter *c)
+{
+    TRY(read_all(c));
+    return flush_segment(c);
+}
+
+/* The reading thread, and the one that packs. */
+static void import_work(void *argument, int index)
+{
+    struct converter *c = argument;
+    struct packing *packing = &c->packing;
+    if (index == 1) {
+        pack_all(c);
+        return;
+    }
+    jmp_buf recover, *outer = c->arena.recover;
+    enum status status;
+    if (setjmp(recover) != 0) {
+        status = lack_memory(c, c->err);
+    } else {
+        set_recover(c, &recover);
+        status = fill_segments(c);
+    }
+    c->env->lock_take(c->env, packing->lock);
+    c->status = status;
+    packing->is_ended = true;
+    c->env->lock_wake_all(c->env, packing->lock);
+    while (packing->full) { /* its arena is not to be touched before */
+        c->env->lock_wait(c->env, packing->lock);
+    }
+    c->env->lock_give(c->env, packing->lock);
+    set_recover(c, outer);
+}
+
+static enum status fill_and_pack(struct converter *c)
+{
+    enum { PACKING_MIN_BYTES = 256 * 1024 * 1024 }; /* below, memory is for one block */
+    struct packing *packing = &c->packing;
+    struct env *env = c->env;
+    c->writer_arena = &c->writer_arenas[0];
+    c->writer = segment_writer_new(c->writer_arena);
+    bool is_small = env->memory_limit_bytes > 0 && env->memory_limit_bytes < PACKING_MIN_BYTES;
+    if (threads_of(c) == 1 || is_small) {
+        return fill_segments(c);
+    }
+    packing->idle_arena = &c->writer_arenas[1];
+    packing->idle = segment_writer_new(packing->idle_arena);
+    packing->lock = env->lock_new(env);
+    if (!packing->lock) {
+        return fill_segments(c);
+    }
+    enum status started = env->threads_run(env, 2, import_work, c, c->err);
+    env->lock_free(env, packing->lock);
+    packing->lock = NULL;
+    TRY(started);
+    if (packing->status != OK) {
+        *c->err = packing->err;
+        return packing->status;
+    }
+    return c->status;
+}
+
 static enum status import_all(struct converter *c, const struct farthing_import *options)
 {
     TRY(open_feed(c, options->events, options->format, options->catalog, options->accounts));
@@ -530,11 +705,9 @@ static enum status import_all(struct converter *c, const struct farthing_import 
     TRY(output_open(c->env, options->out, &output_options, &c->output, c->err));
     c->folder = options->out;
     c->letters_name = LETTERS_NAME;
-    c->writer = segment_writer_new(&c->writer_arena);
-    TRY(read_all(c));
-    TRY(flush_segment(c));
+    TRY(fill_and_pack(c));
     if (c->file) {
-        TRY(end_segment(c));
+        TRY(end_segment(c, c->err));
     }
     struct output *output = c->output;
     bool has_letters = c->letters != NULL;
@@ -691,20 +864,17 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
                             .err = &farthing->err,
                             .exporting = export,
                             .converted = converted};
-    struct arena *arenas[] = {&c->arena,         &c->scratch,      &c->decoder_arena,
-                              &c->names_arena,   &c->writer_arena, &c->reader_arena,
-                              &c->parquet_arena, &c->header_arena};
+    struct arena *arenas[] = {&c->arena,        &c->scratch,      &c->decoder_arena,
+                              &c->names_arena,  &c->reader_arena, &c->parquet_arena,
+                              &c->header_arena, c->writer_arenas, c->writer_arenas + 1};
     jmp_buf recover;
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
         arena_init(arenas[i], &env->memory, 0);
-        arenas[i]->recover = &recover;
     }
-    farthing->arena.recover = &recover;
+    set_recover(c, &recover);
     enum status status;
     if (setjmp(recover) != 0) {
-        status = fail(&farthing->err, ERR_LIMIT, "the memory limit is reached");
-        (void)fail_hint(&farthing->err, "allow more with --memory%s",
-                        import ? ": an import holds a block of events, most in 128MiB" : "");
+        status = lack_memory(c, &farthing->err);
     } else {
         status = import ? import_all(c, import) : export_all(c, export);
         if (status == OK) {
