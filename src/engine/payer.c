@@ -337,12 +337,14 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     return wallets_hand_on(run, arena, cut, pricing, err);
 }
 
-/* Where bills that were issued for a part of the cut begin and end.  Those of other turns, which
- * are taken back, are no parts: the first part begins as the cut does. */
+/* Where bills that were issued for a part of the cut begin and end, also those that have come to
+ * nothing since.  Those of other turns, which are taken back, are no parts: the first part begins
+ * as the cut does, and parts do not overlap. */
 static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period cut,
                             struct arena *arena, instant **cuts)
 {
     uint32_t first = issued_first(run, payer), count = 0, bills = 0;
+    instant reached = INSTANT_MIN; /* by the bills before */
     bool is_divided = !run->takes_back;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
         bills++;
@@ -351,9 +353,13 @@ static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period
     }
     *cuts = arena_alloc(arena, (2 * bills + 1) * sizeof **cuts);
     for (uint32_t at = first, end; is_divided && issued_next(run, payer, at, &end); at = end) {
+        uint32_t behind;
         struct period period = run->issued[at].period;
+        bool overlaps = reached > period.from || (issued_next(run, payer, end, &behind) &&
+                                                  run->issued[end].period.from < period.to);
+        reached = period.to > reached ? period.to : reached;
         if (cut.from <= period.from && period.to <= cut.to &&
-            taken_back_stands(run, arena, at, end)) {
+            (!overlaps || taken_back_stands(run, arena, at, end))) {
             (*cuts)[count++] = period.from;
             (*cuts)[count++] = period.to;
         }
