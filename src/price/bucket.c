@@ -72,10 +72,13 @@ static uint32_t scope_account(const struct work *work, const struct step *step,
     return work->pricing->payer;
 }
 
-/* A private step sees the rows of one SKU, also in a price for many; a shared one pools them. */
+/* A private step sees the rows of one SKU, also in a price for many; a shared one pools them.  What
+ * a shared step in front of it charges has none: where the price is for one, it is of that. */
 static uint32_t sku_of(const struct step *step, const struct charge *charge)
 {
-    return step->shared == NONE ? charge->sku : NONE;
+    const struct price *price = charge->price;
+    bool is_of_price = charge->sku == NONE && price && price->skus && price->sku_count == 1;
+    return step->shared != NONE ? NONE : is_of_price ? price->skus[0] : charge->sku;
 }
 
 static void add_part(struct buffer *key, struct text part)

@@ -382,7 +382,10 @@ class Bill(ChargeSteps, CoverSteps):
         return row.account
 
     def by(self, row, step):
-        own = () if step.shared or step.term else (row.sku,)  # a price's own steps see one SKU
+        own = ()
+        if not (step.shared or step.term):  # a price's own steps see one SKU; what a shared one in front has charged has none
+            skus = row.price.skus or []
+            own = (row.sku or (skus[0] if len(skus) == 1 else ""),)
         names = {key.rpartition(".")[2]: key for key in step.by}  # other versions may have others
         return own + tuple((key, self.name(row, None, step, names[key])) for key in sorted(names))
 
