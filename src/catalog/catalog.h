@@ -467,6 +467,7 @@ struct step_adjust {
     bool settle_at_end;
     struct proration proration; /* of an amount, a limit, a minimum */
     bool prorate_as_fixed;      /* by the time in which the fixed amount that it is on is paid */
+    bool stub_back;             /* of that one: see step_fixed */
     /* Of a fee: */
     uint32_t sku; /* what it is sold as; NONE */
     bool has_min, has_max;

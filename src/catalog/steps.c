@@ -116,7 +116,8 @@ static bool is_prorated_alike(const struct step *a, const struct step *b)
 {
     return a->fixed.proration.rule == b->fixed.proration.rule &&
            a->fixed.proration.digits == b->fixed.proration.digits &&
-           a->fixed.proration.mode == b->fixed.proration.mode && step_has_same_turns(a, b);
+           a->fixed.proration.mode == b->fixed.proration.mode &&
+           a->fixed.stub_back == b->fixed.stub_back && step_has_same_turns(a, b);
 }
 
 /* `prorate: true` of a discount is what the fixed amount says that it is on: that of the price, in
@@ -145,6 +146,7 @@ static void link_prorated(struct loader *loader, struct step *steps, uint32_t co
         }
         step->adjust.proration = fixed->fixed.proration;
         step->adjust.prorate_as_fixed = true;
+        step->adjust.stub_back = fixed->fixed.stub_back;
     }
 }
 

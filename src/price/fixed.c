@@ -45,13 +45,10 @@ static bool falls_due(const struct step_fixed *fixed, struct period part, struct
     return period_has(cut, part.from);
 }
 
-/* What a part is measured against: the turn as its clock counts it, also where billing changes
- * inside of it; a first part-turn, if so said, against one turn counted back from its end. */
-static struct period measured_turn(const struct step_fixed *fixed, const struct clock *clock,
-                                   struct period part, struct period turn)
+struct period fixed_measure(bool stub_back, const struct clock *clock, struct period part,
+                            instant turn_from, struct period whole)
 {
-    const struct period whole = clock_turn(clock, turn.from);
-    if (!fixed->stub_back || part.from <= turn.from) {
+    if (!stub_back || part.from <= turn_from) {
         return whole;
     }
     struct clock back = clock_anchored(clock->every, clock->count, whole.to, clock->zone);
@@ -292,7 +289,8 @@ static enum status emit_turn(struct work *work, const struct price *price, const
     TRY(number_not_negative(work, "a quantity", quantity));
     charge.quantity = quantity;
     charge.rate = amount;
-    struct period measure = measured_turn(fixed, clock, part, turn);
+    struct period measure = fixed_measure(fixed->stub_back, clock, part, turn.from,
+                                          clock_turn(clock, turn.from));
     struct proration how = fixed->proration;
     how.rule = fixed->when == FIXED_ONCE ? PRORATE_NONE : prorate_in_turn(how.rule, part, turn);
     TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,

@@ -58,11 +58,12 @@ static struct period find_stretch(const struct work *work, const struct step *st
 struct parts {
     struct period *items; /* apart from each other once they are joined */
     uint32_t count, capacity;
+    uint32_t first; /* of those that the next may go on with */
 };
 
 static void add_part(struct work *work, struct parts *parts, struct period part)
 {
-    if (parts->count > 0 && parts->items[parts->count - 1].to == part.from) {
+    if (parts->count > parts->first && parts->items[parts->count - 1].to == part.from) {
         parts->items[parts->count - 1].to = part.to;
         return;
     }
@@ -177,7 +178,8 @@ static struct parts find_parts(struct work *work, const struct step *step,
 }
 
 /* Of what shrinks as the fixed amount that it is on: the time in which this payer pays that for the
- * account, by any of the versions that have the step. */
+ * account, by any of the versions that have the step; each by itself where first parts are measured
+ * otherwise, as the amount is charged. */
 static struct parts paid_parts(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn)
 {
@@ -193,6 +195,7 @@ static struct parts paid_parts(struct work *work, const struct step *step,
     }
     for (; at < end && price_is_version(at, charge->price); at++) {
         const struct period version = period_intersect(turn, (struct period){at->from, at->to});
+        parts.first = step->adjust.stub_back ? parts.count : 0;
         for (uint32_t i = 0; i < members.count && price_step_of(at, step->node); i++) {
             const struct period in = period_intersect(version, members.items[i].span);
             for (instant then = in.from, next; then < in.to; then = next) {
@@ -205,8 +208,26 @@ static struct parts paid_parts(struct work *work, const struct step *step,
             }
         }
     }
-    join_parts(&parts);
+    if (!step->adjust.stub_back) {
+        join_parts(&parts);
+    }
     return parts;
+}
+
+/* Each part against what the fixed amount of that part is measured against. */
+static enum status prorate_stubs(struct work *work, struct proration how, const struct parts *parts,
+                                 struct period turn, struct period whole, const struct clock *clock,
+                                 struct dec *value)
+{
+    struct dec sum = DEC_ZERO, one;
+    for (uint32_t i = 0; i < parts->count; i++) {
+        struct period measure = fixed_measure(true, clock, parts->items[i], turn.from, whole);
+        TRY(prorate_parts(how, &parts->items[i], 1, turn, measure, clock->zone, *value, &one,
+                          work->err));
+        TRY(dec_add(sum, one, &sum, work->err));
+    }
+    *value = sum;
+    return OK;
 }
 
 /* ---- the limit --------------------------------------------------------------------------------
@@ -231,13 +252,15 @@ enum status step_prorated(struct work *work, const struct step *step, struct pro
         parts = find_parts(work, step, charge, &parts);
     }
     struct period whole = turn;
-    const struct zone *zone = step->rule.zone;
+    struct clock clock = step->rule;
     if (step->clock == CLOCK_PERIOD) {
-        struct billing billing = billing_at(&work->pricing->billing, turn.from);
-        whole = clock_turn(&billing.clock, turn.from);
-        zone = billing.clock.zone;
+        clock = billing_at(&work->pricing->billing, turn.from).clock;
+        whole = clock_turn(&clock, turn.from);
     }
-    return prorate_parts(how, parts.items, parts.count, turn, whole, zone, *value, value,
+    if (step_adjusts(step) && step->adjust.prorate_as_fixed && step->adjust.stub_back) {
+        return prorate_stubs(work, how, &parts, turn, whole, &clock, value);
+    }
+    return prorate_parts(how, parts.items, parts.count, turn, whole, clock.zone, *value, value,
                          work->err);
 }
 

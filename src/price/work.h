@@ -638,6 +638,10 @@ enum status source_start(struct work *work);
 
 /* Emits the charges of all fixed prices of the payer's accounts that fall due in the cut. */
 enum status fixed_emit(struct work *work);
+/* What a part of a turn is measured against: all of that as its clock counts it, also where billing
+ * changes inside of it; a first part-turn, if so said, one turn counted back from its end. */
+struct period fixed_measure(bool stub_back, const struct clock *clock, struct period part,
+                            instant turn_from, struct period whole);
 /* Whether an account pays a fixed price at an instant: then under which contract, on which level.
  */
 bool fixed_is_paid(const struct work *work, const struct price *price, uint32_t account, instant at,

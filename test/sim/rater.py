@@ -1371,20 +1371,20 @@ class Bill(ChargeSteps, CoverSteps):
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
             when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
-                self.fee(fee, account, *self.along(fee.step, first, last, self.measured(fee, first, turn), last == turn[1]), when, (first, last))
+                self.fee(fee, account, *self.along(fee.step, first, last, self.measured(fee.step, first, turn), last == turn[1]), when, (first, last))
             elif due and not self.same(account, fee, *others, self.setup.contract(account, first)):
                 self.fee(fee, account, Fraction(1), ZERO, when, (first, last))
             at = turn[1]
 
-    def measured(self, fee, first, turn):
+    def measured(self, step, first, turn):
         """What a part is a part of: its turn; with `stub: back`, for a first part, one turn counted back from its end."""
-        if fee.step.body.get("stub", "turn") != "back" or first == turn[0]:
-            return self.setup.whole_turn(fee.step, self.payer, turn)
+        if step.body.get("stub", "turn") != "back" or first == turn[0]:
+            return self.setup.whole_turn(step, self.payer, turn)
         clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])  # not where the whole one begins
-        turn = self.setup.whole_turn(fee.step, self.payer, turn)
+        turn = self.setup.whole_turn(step, self.payer, turn)
         day, rest = times.civil(turn[1], self.setup.zone)
-        if fee.step.clock != "period":
-            every = self.setup.catalog.get("clocks", {}).get(fee.step.clock, {}).get("every", fee.step.clock).split()
+        if step.clock != "period":
+            every = self.setup.catalog.get("clocks", {}).get(step.clock, {}).get("every", step.clock).split()
             every = {"contract_year": "year"}.get(every[-1], every[-1]).rstrip("s"), int(every[0]) if len(every) > 1 else 1
             clock = times.Clock(*every, None, self.setup.zone)
         if clock.every not in clock.MONTHS:  # turns of days are of one length

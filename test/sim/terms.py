@@ -272,17 +272,25 @@ class ChargeSteps:
         fixed = next((s for s in price.steps if s.kind == "fixed"), None)
         if fixed is None or fixed.body.get("prorate", "none") == "none":
             return ONE
-        parts = []
+        is_back = fixed.body.get("stub", "turn") == "back"
+        parts, last = [], None
         for start, end in self.setup.stretches(account):
             start, end = max(start, turn[0]), min(end, turn[1])
-            if start < end and self.setup.payer(account, start) == self.payer and any(
-                    fee.holder == account and (fee.price.level, fee.price.name) == (price.level, price.name)
-                    and any(s.node == step.node for s in fee.price.steps) for fee in self.setup.fees(account, start)):
-                if parts and parts[-1][1] == start:
-                    start = parts.pop()[0]
-                parts.append((start, end))
+            if start >= end or self.setup.payer(account, start) != self.payer:
+                continue
+            paid = next((fee.price for fee in self.setup.fees(account, start)
+                         if fee.holder == account and (fee.price.level, fee.price.name) == (price.level, price.name)
+                         and any(s.node == step.node for s in fee.price.steps)), None)
+            if paid is None:
+                continue
+            if parts and parts[-1][1] == start and (paid is last or not is_back):
+                start = parts.pop()[0]
+            parts.append((start, end))
+            last = paid
         like = copy.copy(step)
-        like.body = {key: fixed.body[key] for key in ("prorate", "digits", "mode") if key in fixed.body}
+        like.body = {key: fixed.body[key] for key in ("prorate", "digits", "mode", "stub") if key in fixed.body}
+        if is_back:  # each is measured by itself
+            return sum((self.part(like, [part], self.measured(like, part[0], turn), turn[1]) for part in parts), ZERO)
         return self.part(like, parts, self.setup.whole_turn(step, self.payer, turn), turn[1])
 
     @staticmethod
