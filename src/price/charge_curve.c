@@ -208,11 +208,8 @@ enum status charge_worth(const struct step *step, const struct charge_values *va
         break;
     case WORTH_AMOUNT: /* a discount is at most what it is on; a markup is due on what costs nothing
                         */
-        if (dec_sign(x) > 0) {
-            *f = step->kind == STEP_DISCOUNT ? dec_min(x, values->number) : values->number;
-        } else if (step->kind == STEP_MARKUP && step_settles(step)) {
-            *f = values->number;
-        }
+        *f = step->kind == STEP_DISCOUNT ? dec_max(DEC_ZERO, dec_min(x, values->number))
+                                         : values->number;
         break;
     case WORTH_TIERS:
         if (body->tier.mode == TIER_VOLUME) {

@@ -349,6 +349,21 @@ bool step_charge_takes_whole(const struct work *work, const struct entry *entry)
     return !values->is_over && (entry->step->adjust.settle_at_end || !dec_is_zero(bucket->y));
 }
 
+/* An amount on top, in order: all of it on the first charge, whatever that comes to. */
+static enum status run_amount_on_top(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    struct bucket *bucket = &work->buckets[entry->bucket];
+    const struct charge_values *values = bucket->values;
+    struct dec before = bucket->y, part;
+    if (dec_is_zero(before)) {
+        TRY(charge_worth(step, values, entry->after, &bucket->y, work->err));
+    }
+    TRY(dec_subtract(bucket->y, before, &part, work->err));
+    trace_entry(work, entry, before, bucket->y, values->limit);
+    return change(work, step, entry->charge, entry->bucket, part);
+}
+
 static enum status run_adjust(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
@@ -365,6 +380,9 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     if (step_settles(step)) {
         trace_entry(work, entry, DEC_ZERO, DEC_ZERO, DEC_ZERO);
         return OK;
+    }
+    if (step->kind == STEP_MARKUP && step->adjust.worth == WORTH_AMOUNT) {
+        return run_amount_on_top(work, entry);
     }
     const struct charge_values *values = work->buckets[entry->bucket].values;
     struct dec before, after, part;

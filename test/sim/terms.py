@@ -212,6 +212,10 @@ class ChargeSteps:
                 self.units_off(row, step, flow, sign)
             elif "percent" in body and self.goes_in_order(body) and "amount" not in body.get("limit", {}):  # without memory
                 self.limited(row, step, flow, sign * self.off(row, step, base))
+            elif self.goes_in_order(body) and "amount" in body and sign > 0:  # all of it on the first charge
+                on_top, key = self.memory("on top", Fraction), self.key(row, step)
+                if not on_top[key]:
+                    on_top[key] = self.limited(row, step, flow, self.whole_amount(row, step))
             elif self.goes_in_order(body):
                 x, key = self.memory("position", Fraction), self.key(row, step)
                 before, x[key] = x[key], x[key] + base
@@ -233,12 +237,14 @@ class ChargeSteps:
         return step.kind in ("discount", "markup") and "quantity" not in body and not self.goes_in_order(body)
 
     def off(self, row, step, x):
-        if "amount" in step.body:  # charge by charge: of a markup all of it on the first that comes to something
-            amount = quantize(self.number(step.body["amount"], row, step) * self.limit_part(step, row, self.key(row, step)))
-            return ZERO if x <= 0 else amount if step.kind == "markup" else min(x, amount)
+        if "amount" in step.body:  # charge by charge
+            return max(ZERO, min(x, self.whole_amount(row, step)))
         if "tiers" in step.body:
             return self.curve(self.tiers(step, row), x, step)
         return quantize(x * self.number(step.body["percent"], row, step) / 100)
+
+    def whole_amount(self, row, step):
+        return quantize(self.number(step.body["amount"], row, step) * self.limit_part(step, row, self.key(row, step)))
 
     def curve(self, tiers, x, step):
         return quantize(sum((self.component(tier, x, step)[1] for tier in tiers), ZERO))
