@@ -249,15 +249,35 @@ static uint32_t count_missing(struct env *env, const char *folder)
     return count;
 }
 
+/* Those that this run has made go, where nothing is in them. */
+static void remove_folders(struct env *env, const char *folder, uint32_t made_folders)
+{
+    char path[FOLDER_MAX_BYTES];
+    struct file_info info;
+    copy_folder(folder, path);
+    for (uint32_t i = 0; i < made_folders; i++) {
+        if (env->file_stat(env, path, &info, NULL) == OK &&
+            (info.kind != FILE_FOLDER || env->file_remove(env, path, NULL) != OK)) {
+            return;
+        }
+        cut_name(path);
+    }
+}
+
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err)
 {
     assert(options->buffer_bytes % HASH_BLOCK_BYTES == 0);
     uint32_t missing = count_missing(env, folder);
-    TRY(env->folder_create(env, folder, err));
+    enum status status = env->folder_create(env, folder, err);
+    if (status != OK) {
+        remove_folders(env, folder, missing);
+        return status;
+    }
     size_t folder_bytes = strlen(folder) + 1;
     struct output *made = take_memory(env, sizeof *made + folder_bytes);
     if (!made) {
+        remove_folders(env, folder, missing);
         return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
     }
     *made = (struct output){.env = env,
@@ -273,8 +293,8 @@ enum status output_open(struct env *env, const char *folder, const struct output
     env->random_bytes(env, &chance, sizeof chance);
     (void)snprintf(made->tag, sizeof made->tag, "%016llx", (unsigned long long)chance);
     arena_init(&made->arena, &env->memory, 0);
-    enum status status = made->lock ? look_over(made, err)
-                                    : fail(err, ERR_LIMIT, "%s: no memory for a lock", folder);
+    status = made->lock ? look_over(made, err)
+                        : fail(err, ERR_LIMIT, "%s: no memory for a lock", folder);
     if (status != OK) {
         output_abort(made);
         return status;
@@ -617,6 +637,7 @@ void output_abort(struct output *output)
     for (struct outdated *outdated = output->outdated; outdated; outdated = outdated->next) {
         (void)env->file_rename(env, outdated->aside_path, outdated->path, NULL);
     }
+    remove_folders(env, output->folder, output->made_folders);
     free_output(output);
 }
 

@@ -101,7 +101,8 @@ void output_fail(struct output *output, const struct error *cause);
 
 /* ---- the end; output and its files are gone after either ---- */
 
-/* Fails whole: nothing of this run stays, and what it was to replace is as it was. */
+/* Fails whole: nothing of this run stays, not even a folder that it has made, and what it was to
+ * replace is as it was. */
 enum status output_commit(struct output *output, struct error *err);
 /* NULL is fine. */
 void output_abort(struct output *output);
