@@ -11,7 +11,8 @@
  * This is all of the public interface; the command line is an ordinary client of it.  C99 and C++
  * clean.  A struct farthing is used by one thread at a time; it starts threads of its own.  Strings
  * are UTF-8 and end with a zero. Strings given out belong to the struct farthing and live until its
- * next call.
+ * next call.  A pointer that a call needs and that is NULL, one to where its results go too, is
+ * FARTHING_USAGE, and the message says which.
  *
  * Promise: the files a bill run writes are a function of the catalog, the accounts, the set of
  * accepted events, the opening state, what was billed before and the time zones: the same bytes for

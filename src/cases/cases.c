@@ -326,6 +326,10 @@ enum farthing_status farthing_test(struct farthing *farthing, struct farthing_pa
                                    void *context, struct farthing_tests *tests)
 {
     handle_clear(farthing);
+    if (handle_lacks(farthing, "write", write != NULL) ||
+        handle_lacks(farthing, "tests", tests != NULL)) {
+        return FARTHING_USAGE;
+    }
     *tests = (struct farthing_tests){0};
     if (files.count == 0) {
         (void)fail(&farthing->err, ERR_INPUT, "no file of cases given");

@@ -999,6 +999,10 @@ enum farthing_status farthing_correct(struct farthing *farthing,
                                       struct farthing_corrections *corrections)
 {
     handle_clear(farthing);
+    if (handle_lacks(farthing, "options", options != NULL) ||
+        handle_lacks(farthing, "corrections", corrections != NULL)) {
+        return FARTHING_USAGE;
+    }
     *corrections = (struct farthing_corrections){0};
     const char *missing = options->closed.count == 0 ? "closed" : !options->out ? "out" : NULL;
     if (missing) {

@@ -94,6 +94,14 @@ enum farthing_status handle_no_memory(struct farthing *farthing)
     return handle_status(farthing, status);
 }
 
+bool handle_lacks(struct farthing *farthing, const char *what, bool is_there)
+{
+    if (!is_there) {
+        (void)fail(&farthing->err, ERR_INPUT, "no %s given", what);
+    }
+    return !is_there;
+}
+
 bool handle_lacks_path(struct farthing *farthing, const char *what,
                        const struct farthing_paths *paths)
 {
@@ -220,6 +228,9 @@ enum farthing_status farthing_check(struct farthing *farthing, struct farthing_p
                                     struct farthing_paths accounts, struct farthing_check *check)
 {
     handle_clear(farthing);
+    if (handle_lacks(farthing, "check", check != NULL)) {
+        return FARTHING_USAGE;
+    }
     *check = (struct farthing_check){.digest = ""};
     if (catalog.count == 0) {
         (void)fail(&farthing->err, ERR_INPUT, "no catalog given");
@@ -292,6 +303,10 @@ enum farthing_status farthing_bill(struct farthing *farthing, const struct farth
                                    struct farthing_summary *summary)
 {
     handle_clear(farthing);
+    if (handle_lacks(farthing, "bill", bill != NULL) ||
+        handle_lacks(farthing, "summary", summary != NULL)) {
+        return FARTHING_USAGE;
+    }
     *summary = (struct farthing_summary){0};
     enum farthing_status checked = check_options(farthing, bill);
     if (checked != FARTHING_OK) {

@@ -19,6 +19,8 @@ struct farthing {
 void handle_clear(struct farthing *farthing);
 enum farthing_status handle_status(struct farthing *farthing, enum status status);
 enum farthing_status handle_no_memory(struct farthing *farthing);
+/* Whether what a call needs is not there, of which the message tells that it was not given. */
+bool handle_lacks(struct farthing *farthing, const char *what, bool is_there);
 /* Whether one of the paths is NULL, of which the message tells that no such thing was given. */
 bool handle_lacks_path(struct farthing *farthing, const char *what,
                        const struct farthing_paths *paths);

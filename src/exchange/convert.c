@@ -916,6 +916,10 @@ enum farthing_status farthing_import(struct farthing *farthing,
                                      struct farthing_converted *converted)
 {
     handle_clear(farthing);
+    if (handle_lacks(farthing, "options", options != NULL) ||
+        handle_lacks(farthing, "converted", converted != NULL)) {
+        return FARTHING_USAGE;
+    }
     *converted = (struct farthing_converted){0};
     if (options->events.count == 0 || !options->out) {
         (void)fail(&farthing->err, ERR_INPUT, "no %s given", options->out ? "events" : "out");
@@ -932,6 +936,10 @@ enum farthing_status farthing_export(struct farthing *farthing,
                                      struct farthing_converted *converted)
 {
     handle_clear(farthing);
+    if (handle_lacks(farthing, "options", options != NULL) ||
+        handle_lacks(farthing, "converted", converted != NULL)) {
+        return FARTHING_USAGE;
+    }
     *converted = (struct farthing_converted){0};
     bool has_out = options->out || (options->write && options->form != FARTHING_TO_PARQUET);
     if (options->events.count == 0 || !has_out) {

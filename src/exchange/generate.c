@@ -1054,8 +1054,8 @@ enum farthing_status farthing_generate(struct farthing *farthing,
                                        const struct farthing_generate *options)
 {
     handle_clear(farthing);
-    if (!options->out) {
-        (void)fail(&farthing->err, ERR_INPUT, "no out given");
+    if (handle_lacks(farthing, "options", options != NULL) ||
+        handle_lacks(farthing, "out", options->out != NULL)) {
         return FARTHING_USAGE;
     }
     struct generate_options generate = generate_defaults();

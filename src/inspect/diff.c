@@ -703,6 +703,9 @@ enum farthing_status farthing_diff(struct farthing *farthing, const char *a, con
         (void)fail(&farthing->err, ERR_INPUT, "two output folders are compared");
         return FARTHING_USAGE;
     }
+    if (handle_lacks(farthing, "write", write != NULL)) {
+        return FARTHING_USAGE;
+    }
     struct diff d = {.arena = &farthing->arena,
                      .err = &farthing->err,
                      .sets = {.env = farthing->env,

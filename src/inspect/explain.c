@@ -809,7 +809,9 @@ enum farthing_status farthing_explain(struct farthing *farthing, const char *out
         (void)fail(&farthing->err, ERR_INPUT, "no %s given", out ? "line" : "output folder");
         return FARTHING_USAGE;
     }
-    if (handle_lacks_path(farthing, "catalog", &inputs->catalog) ||
+    if (handle_lacks(farthing, "inputs", inputs != NULL) ||
+        handle_lacks(farthing, "write", write != NULL) ||
+        handle_lacks_path(farthing, "catalog", &inputs->catalog) ||
         handle_lacks_path(farthing, "accounts", &inputs->accounts) ||
         handle_lacks_path(farthing, "events", &inputs->events)) {
         return FARTHING_USAGE;

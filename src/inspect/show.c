@@ -514,6 +514,9 @@ enum farthing_status farthing_show(struct farthing *farthing, const char *out, c
         (void)fail(&farthing->err, ERR_INPUT, "no output folder given");
         return FARTHING_USAGE;
     }
+    if (handle_lacks(farthing, "write", write != NULL)) {
+        return FARTHING_USAGE;
+    }
     if (name && !name[0]) {
         (void)fail(&farthing->err, ERR_INPUT, "the name of the bill or payer is empty");
         return FARTHING_USAGE;

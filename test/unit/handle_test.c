@@ -90,9 +90,51 @@ static void test_name_that_is_empty(void **state)
                  "the name of the bill or payer is empty");
 }
 
+/* What a call reads, and where its results go. */
+static void test_pointers_that_are_none(void **state)
+{
+    struct farthing *farthing = *state;
+    const struct farthing_paths one = {&quickstart, 1}, empty = {0};
+    const struct farthing_bill bill = {
+        .catalog = one, .events = one, .period = "2026-10", .out = "/nowhere"};
+    const struct farthing_correct correct = {.closed = one, .out = "/nowhere"};
+    const struct farthing_import import = {.events = one, .out = "/nowhere"};
+    const struct farthing_export export = {.events = one, .write = drop};
+    struct farthing_summary summary;
+    struct farthing_corrections corrections;
+    struct farthing_converted converted;
+    struct farthing_tests tests;
+    assert_usage(farthing, farthing_bill(farthing, NULL, &summary), "no bill given");
+    assert_usage(farthing, farthing_bill(farthing, &bill, NULL), "no summary given");
+    assert_usage(farthing, farthing_check(farthing, one, empty, NULL), "no check given");
+    assert_usage(farthing, farthing_correct(farthing, NULL, &corrections), "no options given");
+    assert_usage(farthing, farthing_correct(farthing, &correct, NULL), "no corrections given");
+    assert_usage(farthing, farthing_import(farthing, NULL, &converted), "no options given");
+    assert_usage(farthing, farthing_import(farthing, &import, NULL), "no converted given");
+    assert_usage(farthing, farthing_export(farthing, NULL, &converted), "no options given");
+    assert_usage(farthing, farthing_export(farthing, &export, NULL), "no converted given");
+    assert_usage(farthing, farthing_generate(farthing, NULL), "no options given");
+    assert_usage(farthing,
+                 farthing_diff(farthing, "/nowhere", "/nowhere", FARTHING_JSON, 0, NULL, NULL),
+                 "no write given");
+    assert_usage(farthing, farthing_show(farthing, "/nowhere", NULL, FARTHING_JSON, 0, NULL, NULL),
+                 "no write given");
+    assert_usage(farthing,
+                 farthing_explain(farthing, "/nowhere", "aa", NULL, FARTHING_TABLE, drop, NULL),
+                 "no inputs given");
+    assert_usage(farthing,
+                 farthing_explain(farthing, "/nowhere", "aa", &bill, FARTHING_TABLE, NULL, NULL),
+                 "no write given");
+    assert_usage(farthing, farthing_test(farthing, one, 0, FARTHING_TABLE, NULL, NULL, &tests),
+                 "no write given");
+    assert_usage(farthing, farthing_test(farthing, one, 0, FARTHING_TABLE, drop, NULL, NULL),
+                 "no tests given");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pointers_that_are_none),
         cmocka_unit_test(test_paths_that_are_none),
         cmocka_unit_test(test_name_that_is_empty),
     };
