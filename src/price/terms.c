@@ -721,6 +721,25 @@ static enum status choose_bases(struct run *run, const struct term *term, const 
     return status == OK ? OK : work_fail(work, status, term->list, step, payer);
 }
 
+/* The best of a group was found by the numbers that the first charge it won has asked; its order may
+ * have another charge first. */
+static enum status keep_numbers(struct run *run, const struct step *step, uint32_t count)
+{
+    struct work *work = run->work;
+    for (uint32_t i = 0; i < count; i++) {
+        struct charge copy;
+        uint32_t at;
+        TRY(bucket_find(work, step, step_charge_seen(work, run->entries[i].charge, &copy), &at));
+        struct bucket *bucket = &work->buckets[at];
+        const struct charge_values *values = won_of(run, at)->values;
+        if (values && (!bucket->values || bucket->step != step)) {
+            bucket->values = values;
+            bucket->step = step;
+        }
+    }
+    return OK;
+}
+
 static enum status run_step(struct run *run, const struct term *term, const struct step *step)
 {
     struct work *work = run->work;
@@ -753,6 +772,9 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         TRY(order_charges(work, step, charges, count));
         for (uint32_t i = 0; i < count; i++) {
             run->entries[i].charge = charges[i];
+        }
+        if (has_best(work, step) && !step_is_alone(step)) {
+            TRY(keep_numbers(run, step, count));
         }
     }
     TRY(step_charge_run(work, run->entries, count));
