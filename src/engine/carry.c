@@ -12,6 +12,7 @@
 #include "engine/payer.h"
 #include "engine/unbilled.h"
 #include "engine/waiting.h"
+#include "engine/wallets.h"
 
 /* ---- into a cut ---- */
 
@@ -77,13 +78,23 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
     }
 }
 
-void payer_carry_in(const struct run *run, uint32_t payer, struct period cut,
-                    const struct handover *before, bool begins_turn, struct book *book)
+enum status payer_carry_in(const struct run *run, uint32_t payer, struct period cut,
+                           const struct handover *before, bool begins_turn, struct book *book,
+                           struct error *err)
 {
+    const struct meter_state **came;
+    uint32_t came_count;
+    TRY(wallets_gauges(run, book->arena, payer, cut, &came, &came_count, err));
     carry_opening(run, payer, cut, !before, begins_turn, book);
     for (uint32_t i = 0; before && i < before->meter_count; i++) {
-        carry_state(run, &before->meters[i], payer, cut, begins_turn, book);
+        if (wallets_gauge_heir(run, payer, &before->meters[i]) == payer) {
+            carry_state(run, &before->meters[i], payer, cut, begins_turn, book);
+        }
     }
+    for (uint32_t i = 0; i < came_count; i++) {
+        carry_state(run, came[i], payer, cut, begins_turn, book);
+    }
+    return OK;
 }
 
 /* ---- from cut to cut ---- */

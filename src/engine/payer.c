@@ -329,7 +329,8 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     run_pricing(run, arena, job->payer, cut, pricing);
     pricing->memory = worker->settle.prices;
     bool begins_turn = pricing->turn.from == cut.from;
-    payer_carry_in(run, job->payer, cut, is_first ? NULL : &job->handover, begins_turn, book);
+    TRY(payer_carry_in(run, job->payer, cut, is_first ? NULL : &job->handover, begins_turn, book,
+                       err));
     if (!is_first) {
         pricing->opening = job->handover.buckets;
         pricing->opening_count = job->handover.bucket_count;
@@ -1048,8 +1049,7 @@ static enum status rehearse(struct rehearsal *rehearsal, struct job *job, struct
 }
 
 static enum status rehearse_cut(void *context, uint32_t payer, struct period cut, bool is_first,
-                                const struct bucket_state **closing, uint32_t *count,
-                                struct error *err)
+                                struct handover *left, struct error *err)
 {
     struct rehearsal *rehearsal = context;
     struct worker *worker = rehearsal->worker;
@@ -1068,8 +1068,7 @@ static enum status rehearse_cut(void *context, uint32_t payer, struct period cut
     for (; job->part < job->part_count; job->part++) {
         TRY(rehearse(rehearsal, job, job->parts[job->part], is_first && job->part == 0, err));
     }
-    *closing = job->handover.buckets;
-    *count = job->handover.bucket_count;
+    *left = job->handover;
     return OK;
 }
 

@@ -44,10 +44,12 @@ void payer_find_opening(const struct run *run, uint32_t payer, struct arena *are
 uint32_t payer_first_carried(const struct run *run, uint32_t payer);
 /* Whether something waits for the payer that the run before, or who failed in it, has left. */
 bool payer_has_opening(const struct run *run, uint32_t payer);
-/* Meter states into the book of a cut: those of the opening that go there, and what the cut before
- * has handed over (NULL: it is the first). */
-void payer_carry_in(const struct run *run, uint32_t payer, struct period cut,
-                    const struct handover *before, bool begins_turn, struct book *book);
+/* Meter states into the book of a cut: those of the opening that go there, what the cut before has
+ * handed over (NULL: it is the first), and what has come from other payers.  ERR_CONFLICT: one of
+ * these could not be billed. */
+enum status payer_carry_in(const struct run *run, uint32_t payer, struct period cut,
+                           const struct handover *before, bool begins_turn, struct book *book,
+                           struct error *err);
 /* What a cut leaves to the next, into memory of its own; book NULL: without meters. */
 void payer_hand_over(struct worker *worker, const struct pricing *pricing,
                      const struct priced *priced, const struct book *book,

@@ -252,11 +252,14 @@ struct run {
     bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
     /* Accounts that are with several payers as turns of the run begin, and wallets that go along
      * (wallets.c): of each payer whether it is one of those, NULL when none is; what came to it
-     * from another, the first in moved, or NONE. */
-    bool *moves;
+     * from another, the first in moved, or NONE.  moves: those that are priced before all bills, of
+     * wallets or of gauges. */
+    bool *moves, *wallet_moves;
     uint32_t *movers, mover_count, *moved_first;
     struct moved_state *moved;
     uint32_t moved_count, moved_capacity;
+    struct moved_gauge *moved_gauges;
+    uint32_t moved_gauge_count, moved_gauge_capacity, *moved_gauge_first; /* by payer, as moved */
     bool *waits;           /* by payer: before its first cut it was on no bill; NULL: none does */
     uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
     /* As `correct` does: what was issued for another time than is billed now is taken back. */

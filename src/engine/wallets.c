@@ -13,6 +13,15 @@ struct moved_state {
     struct bucket_state state;
 };
 
+/* A gauge's state that is handed to a payer as a cut of another one ends. */
+struct moved_gauge {
+    uint32_t next; /* of the payer's; NONE */
+    uint32_t from; /* whose it was */
+    instant at;
+    bool is_lost; /* and could not be billed */
+    struct meter_state state;
+};
+
 /* ---- whose wallets move ---------------------------------------------------------------------- */
 
 /* Whether the payer has an account as one of its turns of this run begins. */
@@ -48,20 +57,64 @@ static void warn_of_turns(struct run *run, uint32_t account, uint32_t a, uint32_
              TEXT_ARG(items[account].id), TEXT_ARG(items[a].id), TEXT_ARG(items[b].id));
 }
 
-static void add_move(struct run *run, uint32_t a, uint32_t b)
+static void open_moves(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
     if (!run->moves) {
         run->moves = arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->moves);
+        run->wallet_moves =
+            arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->wallet_moves);
         run->movers = arena_calloc(&run->arena, accounts->own_count + 1u, sizeof *run->movers);
     }
+}
+
+static void add_move(struct run *run, uint32_t a, uint32_t b)
+{
+    open_moves(run);
     run->moves[a] = run->moves[b] = true;
+    run->wallet_moves[a] = run->wallet_moves[b] = true;
+}
+
+/* A greatest or least value that goes on from turn to turn. */
+static bool goes_on(const struct meter *meter)
+{
+    return meter->carry &&
+           (meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_MIN);
+}
+
+static bool has_gauges(const struct run *run)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < run->catalog->meter_count && !has; i++) {
+        has = goes_on(&run->catalog->meters[i]);
+    }
+    return has;
+}
+
+/* All that pay for an account of several payers may hand its gauges on. */
+static void find_gauges(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    for (uint32_t a = 0; has_gauges(run) && a < accounts->own_count; a++) {
+        uint32_t payer;
+        if (!payers_are_several(run, a)) {
+            continue;
+        }
+        open_moves(run);
+        for (instant at = run->period.from; payers_next(run, a, &at, &payer);) {
+            run->moves[payer] |= run->cut_first[payer] < run->cut_first[payer + 1];
+        }
+    }
 }
 
 void wallets_find(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
-    if (!run->has_cuts || !run->catalog->has_moves) {
+    if (!run->has_cuts) {
+        return;
+    }
+    find_gauges(run);
+    if (!run->catalog->has_moves) {
         return;
     }
     bool has_warned = false;
@@ -138,22 +191,21 @@ static bool has_state(const struct bucket_state *states, uint32_t count,
     return count > 0 && bsearch(wanted, states, count, sizeof *states, compare_keys);
 }
 
-static enum status fail_lost(const struct run *run, const struct moved_state *moved,
-                             struct error *err)
+static enum status fail_lost(const struct run *run, uint32_t from, instant at, struct error *err)
 {
     char to[TIME_FORMAT_MAX];
-    (void)time_format_short(moved->at, to);
+    (void)time_format_short(at, to);
     return fail(err, ERR_CONFLICT,
                 "it has accounts of %.*s, which was not billed for the time before %s, so what "
                 "these go on with is not known: correct that first",
-                TEXT_ARG(run->accounts->items[moved->from].id), to);
+                TEXT_ARG(run->accounts->items[from].id), to);
 }
 
 enum status wallets_hand_on(const struct run *run, struct arena *arena, struct period cut,
                             struct pricing *pricing, struct error *err)
 {
     const uint32_t payer = pricing->payer;
-    if (!run->moves || !run->moves[payer]) {
+    if (!run->moves || !run->wallet_moves[payer]) {
         return OK;
     }
     uint32_t index = run->cut_first[payer];
@@ -174,7 +226,7 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
         const struct bucket_state *state = &pricing->opening[i];
         uint32_t heir =
             index == first ? payer : wallets_heir(run, arena, payer, state->key, cut.from);
-        if (heir == payer || !run->moves[heir]) {
+        if (heir == payer || !run->wallet_moves[heir]) {
             states[count++] = *state;
         }
     }
@@ -185,7 +237,7 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
         /* What comes later is in the closing of the last cut. */
         bool is_now = moved->at > after && (moved->at <= cut.from || index + 1 == end);
         if (is_now && moved->is_lost) {
-            return fail_lost(run, moved, err);
+            return fail_lost(run, moved->from, moved->at, err);
         }
         if (is_now && !has_state(states, kept, &moved->state)) {
             states[count++] = moved->state;
@@ -196,6 +248,62 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
     }
     pricing->opening = states;
     pricing->opening_count = count;
+    return OK;
+}
+
+/* ---- gauges ---------------------------------------------------------------------------------- */
+
+/* The first cut of a payer that begins at an instant or behind it; NONE. */
+static uint32_t cut_from(const struct run *run, uint32_t payer, instant at)
+{
+    uint32_t index = run->cut_first[payer];
+    const uint32_t end = run->cut_first[payer + 1];
+    while (index < end && run->cuts[index].from < at) {
+        index++;
+    }
+    return index < end ? index : NONE;
+}
+
+/* Who has an account from an instant on and begins a cut of this run with it; else the payer. */
+static uint32_t account_heir(const struct run *run, uint32_t payer, uint32_t account, instant at)
+{
+    const struct accounts *accounts = run->accounts;
+    const uint32_t heir = accounts_payer(accounts, account, at);
+    const uint32_t cut = heir == payer || !run->moves[heir] ? NONE : cut_from(run, heir, at);
+    bool takes = cut != NONE && accounts_is_paid_by(accounts, run->catalog, account, heir,
+                                                    run->cuts[cut].from);
+    return takes ? heir : payer;
+}
+
+uint32_t wallets_gauge_heir(const struct run *run, uint32_t payer, const struct meter_state *state)
+{
+    const struct series *series = series_at(&run->series, state->series);
+    if (!run->moves || !run->moves[payer] || !goes_on(&run->catalog->meters[series->meter])) {
+        return payer;
+    }
+    return account_heir(run, payer, state->account, state->told);
+}
+
+enum status wallets_gauges(const struct run *run, struct arena *arena, uint32_t payer,
+                           struct period cut, const struct meter_state ***states, uint32_t *count,
+                           struct error *err)
+{
+    uint32_t capacity = 0;
+    *states = NULL;
+    *count = 0;
+    uint32_t at = run->moves && run->moves[payer] ? run->moved_gauge_first[payer] : NONE;
+    for (; at != NONE; at = run->moved_gauges[at].next) {
+        const struct moved_gauge *gauge = &run->moved_gauges[at];
+        const uint32_t its = cut_from(run, payer, gauge->at);
+        if (its == NONE || run->cuts[its].from != cut.from) {
+            continue;
+        }
+        if (gauge->is_lost) {
+            return fail_lost(run, gauge->from, gauge->at, err);
+        }
+        *states = arena_room(arena, *states, *count, &capacity, sizeof **states);
+        (*states)[(*count)++] = &gauge->state;
+    }
     return OK;
 }
 
@@ -248,14 +356,39 @@ static void add_moved(struct run *run, uint32_t payer, struct moved_state moved)
     run->moved[run->moved_count++] = moved;
 }
 
-static void hand_over(struct run *run, const struct turn *turn, const struct bucket_state *closing,
-                      uint32_t count)
+static void add_moved_gauge(struct run *run, uint32_t payer, struct moved_gauge moved)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    run->moved_gauges = arena_room(&run->arena, run->moved_gauges, run->moved_gauge_count,
+                                   &run->moved_gauge_capacity, sizeof *run->moved_gauges);
+    moved.next = run->moved_gauge_first[payer];
+    run->moved_gauge_first[payer] = run->moved_gauge_count;
+    run->moved_gauges[run->moved_gauge_count++] = moved;
+}
+
+static void hand_gauges_over(struct run *run, const struct turn *turn, const struct handover *left)
+{
+    for (uint32_t i = 0; i < left->meter_count; i++) {
+        struct meter_state state = left->meters[i];
+        const uint32_t heir = wallets_gauge_heir(run, turn->payer, &state);
+        if (heir == turn->payer) {
+            continue;
+        }
+        state.source = text_copy(&run->arena, state.source);
+        state.id = text_copy(&run->arena, state.id);
+        add_moved_gauge(
+            run, heir,
+            (struct moved_gauge){.from = turn->payer, .at = turn->cut.to, .state = state});
+    }
+}
+
+static void hand_over(struct run *run, const struct turn *turn, const struct handover *left)
+{
+    const struct bucket_state *closing = left->buckets;
+    for (uint32_t i = 0; i < left->bucket_count; i++) {
         struct arena_mark mark = arena_mark(&run->arena);
         uint32_t heir = wallets_heir(run, &run->arena, turn->payer, closing[i].key, turn->cut.to);
         arena_rewind(&run->arena, mark);
-        if (heir != turn->payer && run->moves[heir]) {
+        if (heir != turn->payer && run->wallet_moves[heir]) {
             struct bucket_state state = closing[i];
             state.key = text_copy(&run->arena, state.key);
             state.samples = NULL; /* a wallet has none */
@@ -263,6 +396,23 @@ static void hand_over(struct run *run, const struct turn *turn, const struct buc
             add_moved(
                 run, heir,
                 (struct moved_state){.from = turn->payer, .at = turn->cut.to, .state = state});
+        }
+    }
+}
+
+/* Nor does who gets an account of it of what its gauges were. */
+static void lose_gauges(struct run *run, const struct turn *turn)
+{
+    const struct accounts *accounts = run->accounts;
+    for (uint32_t a = 0; has_gauges(run) && a < accounts->own_count; a++) {
+        const uint32_t heir = payers_are_several(run, a) &&
+                                      accounts_payer(accounts, a, turn->cut.to - 1) == turn->payer
+                                  ? account_heir(run, turn->payer, a, turn->cut.to)
+                                  : turn->payer;
+        if (heir != turn->payer) {
+            add_moved_gauge(
+                run, heir,
+                (struct moved_gauge){.from = turn->payer, .at = turn->cut.to, .is_lost = true});
         }
     }
 }
@@ -277,7 +427,7 @@ static void lose(struct run *run, const struct turn *turn)
     for (uint32_t i = 0; i < run->mover_count; i++) {
         uint32_t account = run->movers[i], heir = accounts_payer(accounts, account, to);
         if (accounts_payer(accounts, account, from) == turn->payer && heir != turn->payer &&
-            run->moves[heir]) {
+            run->wallet_moves[heir]) {
             add_moved(run, heir,
                       (struct moved_state){.from = turn->payer,
                                            .at = turn->cut.to,
@@ -296,14 +446,15 @@ enum status wallets_rehearse(struct run *run, instant before, wallets_price *pri
     bool *has_failed = arena_calloc(&run->arena, payers + 1u, sizeof *has_failed);
     run->moved_first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moved_first);
     memset(run->moved_first, 0xFF, (payers + 1u) * sizeof *run->moved_first);
+    run->moved_gauge_first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moved_first);
+    memset(run->moved_gauge_first, 0xFF, (payers + 1u) * sizeof *run->moved_first);
     for (uint32_t i = 0; i < count; i++) {
         const struct turn *turn = &turns[i];
-        const struct bucket_state *closing = NULL;
-        uint32_t closing_count = 0;
+        struct handover left = {0};
         if (!has_failed[turn->payer]) {
             struct error cause = {0};
-            enum status status = price(context, turn->payer, turn->cut, turn->is_first, &closing,
-                                       &closing_count, &cause);
+            enum status status =
+                price(context, turn->payer, turn->cut, turn->is_first, &left, &cause);
             if (status == ERR_CORRUPT || status == ERR_IO) {
                 *err = cause;
                 return status;
@@ -312,8 +463,10 @@ enum status wallets_rehearse(struct run *run, instant before, wallets_price *pri
         }
         if (has_failed[turn->payer]) {
             lose(run, turn);
+            lose_gauges(run, turn);
         } else {
-            hand_over(run, turn, closing, closing_count);
+            hand_over(run, turn, &left);
+            hand_gauges_over(run, turn, &left);
         }
     }
     return OK;

@@ -13,6 +13,7 @@
 #ifndef FARTHING_ENGINE_WALLETS_H
 #define FARTHING_ENGINE_WALLETS_H
 
+#include "engine/payer.h"
 #include "engine/run.h"
 
 /* Once cuts are made.  Warns of payers whose turns do not begin together. */
@@ -28,12 +29,19 @@ uint32_t wallets_heir(const struct run *run, struct arena *arena, uint32_t payer
 enum status wallets_hand_on(const struct run *run, struct arena *arena, struct period cut,
                             struct pricing *pricing, struct error *err);
 
+/* Gauges of a `max` or `min` that carries go along in the same way.  Who goes on with the state of
+ * one that a cut of a payer has left, as state->told: the payer itself, or another of this run. */
+uint32_t wallets_gauge_heir(const struct run *run, uint32_t payer, const struct meter_state *state);
+/* What has come to a cut.  ERR_CONFLICT as wallets_hand_on. */
+enum status wallets_gauges(const struct run *run, struct arena *arena, uint32_t payer,
+                           struct period cut, const struct meter_state ***states, uint32_t *count,
+                           struct error *err);
+
 /* Prices a payer for a cut that begins with what wallets_hand_on says and what its cut before has
- * left; `closing` stays until the payer's next.  ERR_CORRUPT, ERR_IO: nothing goes on; another
+ * left; what `left` has stays until the payer's next.  ERR_CORRUPT, ERR_IO: nothing goes on; another
  * error: it cannot be billed for this and what is behind. */
 typedef enum status wallets_price(void *context, uint32_t payer, struct period cut, bool is_first,
-                                  const struct bucket_state **closing, uint32_t *count,
-                                  struct error *err);
+                                  struct handover *left, struct error *err);
 /* Finds run->moved: of all cuts that begin before an instant. */
 enum status wallets_rehearse(struct run *run, instant before, wallets_price *price, void *context,
                              struct error *err);

@@ -583,7 +583,7 @@ static enum status read_others(struct explain *x, struct others *others)
         uint32_t payer = status == OK && text.contract.size == 0
                              ? accounts_find(run->accounts, NONE, text.payer)
                              : MAP_NONE;
-        if (payer != MAP_NONE && run->moves[payer]) {
+        if (payer != MAP_NONE && run->moves[payer]) { /* gauges are in the rows */
             status = add_row(x, &text, &others->payers[payer].rows);
         }
         if (status != OK) {
@@ -600,8 +600,7 @@ static enum status read_others(struct explain *x, struct others *others)
 }
 
 static enum status price_other(void *context, uint32_t payer, struct period cut, bool is_first,
-                               const struct bucket_state **closing, uint32_t *count,
-                               struct error *err)
+                               struct handover *left, struct error *err)
 {
     struct others *others = context;
     struct explain *x = others->x;
@@ -623,8 +622,8 @@ static enum status price_other(void *context, uint32_t payer, struct period cut,
     TRY(price_payer(&run->arena, &pricing, of->rows.items + of->at, end - of->at, &of->priced,
                     err));
     of->at = end;
-    *closing = of->priced.closing;
-    *count = of->priced.closing_count;
+    *left = (struct handover){.buckets = of->priced.closing,
+                              .bucket_count = of->priced.closing_count};
     return OK;
 }
 
@@ -632,7 +631,7 @@ static enum status price_other(void *context, uint32_t payer, struct period cut,
 static enum status price_others(struct explain *x)
 {
     struct run *run = x->run;
-    if (!run->moves || !run->moves[x->chain[0]]) {
+    if (!run->moves || !run->wallet_moves[x->chain[0]]) {
         return OK;
     }
     struct others others = {.x = x};

@@ -322,9 +322,6 @@ def months(bench):
     long = copy.copy(bench)
     long.world, periods = world_terms.long_world(bench.world, bench.rng)
     world = long.world
-    for meter in world.catalog["meters"].values():  # of payers that change it is the new one's from the next run on
-        if meter.get("aggregate") in ("max", "min"):
-            meter.pop("carry", None)
     parts = bill_chain(long, "month", periods, world.lines, world.catalog)
     both = "%s/%s" % tuple(times.form(at) for at in world.period)
     whole = long.bill("months", catalog=world.catalog, lines=world.lines, period=both, options=["--opening", "none", "--threads", "2"])
