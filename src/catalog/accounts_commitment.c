@@ -166,6 +166,9 @@ static void take_of_catalog(struct finish *finish, const struct commitment *comm
                             struct held *held, uint32_t *count)
 {
     struct accounts_builder *builder = finish->builder;
+    if (commitment->view != NONE && finish->accounts->view_count == 0) {
+        return; /* a record is wrong, so that no view was made */
+    }
     uint32_t account = accounts_find(finish->accounts, commitment->view, commitment->account);
     if (account == MAP_NONE) {
         COMPLAIN(builder, commitment->place, "UNKNOWN_ACCOUNT",
