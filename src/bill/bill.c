@@ -713,35 +713,81 @@ static bool is_nothing(const struct line *line)
            (!line->conversion || dec_is_zero(line->conversion->amount));
 }
 
-/* lines now + negated lines issued, summed by id; what is zero goes. */
+/* Lines of one id become one; what is zero goes. */
+static enum status merge_by_id(struct arena *arena, struct line *lines, uint32_t *count,
+                               struct error *err)
+{
+    uint32_t kept = 0;
+    if (*count > 1) {
+        qsort(lines, *count, sizeof *lines, compare_ids);
+    }
+    for (uint32_t i = 0; i < *count;) {
+        struct line line = lines[i++];
+        while (i < *count && compare_ids(&line, &lines[i]) == 0) {
+            TRY(merge_line(arena, &line, &lines[i++], err));
+        }
+        if (!is_nothing(&line)) {
+            lines[kept++] = line;
+        }
+    }
+    *count = kept;
+    return OK;
+}
+
+/* The first line of another currency than the bill's; NULL: all are in that one. */
+static const struct line *find_other_currency(const struct bill *bill, const struct line *lines,
+                                              uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (lines[i].currency.size > 0 && !text_equal(lines[i].currency, bill->currency)) {
+            return &lines[i];
+        }
+    }
+    return NULL;
+}
+
+/* Of lines issued in several currencies, what was not taken back already is in one.  A bill of
+ * nothing else takes that back, and so is in its currency. */
+static enum status settle_currency(struct arena *arena, struct bill *bill, struct line *lines,
+                                   uint32_t *count, struct error *err)
+{
+    TRY(merge_by_id(arena, lines, count, err));
+    const struct line *other = find_other_currency(bill, lines, *count);
+    if (other && bill->line_count == 0) {
+        bill->currency = other->currency;
+        bill->minor_digits = currency_find(other->currency)->digits;
+        other = find_other_currency(bill, lines, *count);
+    }
+    if (other) {
+        (void)fail(err, ERR_INPUT, "payer %.*s was billed in %.*s, and the bill is in %.*s",
+                   TEXT_ARG(bill->payer), TEXT_ARG(other->currency), TEXT_ARG(bill->currency));
+        return fail_hint(err, "a time is billed in one currency: say another one by a contract "
+                              "that begins later");
+    }
+    return OK;
+}
+
+/* lines now + negated lines issued, summed by id. */
 static enum status subtract_issued(struct arena *arena, struct bill *bill,
                                    const struct issued *issued, struct error *err)
 {
+    const bool is_mixed = find_other_currency(bill, issued->lines, issued->count) != NULL;
+    struct line *apart = is_mixed ? arena_alloc(arena, issued->count * sizeof *apart) : NULL;
+    uint32_t apart_count = is_mixed ? issued->count : 0;
     for (uint32_t i = 0; i < issued->count; i++) {
-        struct line *line = add_line(arena, bill);
-        *line = issued->lines[i];
-        if (line->currency.size > 0 && !text_equal(line->currency, bill->currency)) {
-            (void)fail(err, ERR_INPUT, "payer %.*s was billed in %.*s, and the bill is in %.*s",
-                       TEXT_ARG(bill->payer), TEXT_ARG(line->currency), TEXT_ARG(bill->currency));
-            return fail_hint(err, "a time is billed in one currency: say another one by a contract "
-                                  "that begins later");
-        }
-        negate_line(arena, line);
+        struct line line = issued->lines[i];
+        negate_line(arena, &line);
+        *(is_mixed ? &apart[i] : add_line(arena, bill)) = line;
     }
-    qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_ids);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < bill->line_count;) {
-        struct line line = bill->lines[i++];
-        while (i < bill->line_count && compare_ids(&line, &bill->lines[i]) == 0) {
-            TRY(merge_line(arena, &line, &bill->lines[i++], err));
-        }
-        if (!is_nothing(&line)) {
-            bill->lines[kept++] = line;
-        }
+    if (is_mixed) {
+        TRY(settle_currency(arena, bill, apart, &apart_count, err));
     }
-    bill->line_count = kept;
-    if (kept > 1) {
-        qsort(bill->lines, kept, sizeof *bill->lines, compare_lines);
+    for (uint32_t i = 0; i < apart_count; i++) {
+        *add_line(arena, bill) = apart[i];
+    }
+    TRY(merge_by_id(arena, bill->lines, &bill->line_count, err));
+    if (bill->line_count > 1) {
+        qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_lines);
     }
     return OK;
 }
@@ -860,8 +906,9 @@ static enum status add_sections(struct arena *arena, struct bill *bill, struct e
 static enum status add_settlement(const struct pricing *pricing, const struct bill_money *money,
                                   struct bill *bill, struct error *err)
 {
-    if (!money->settlement || money->settlement == money->currency) {
-        return OK;
+    if (!money->settlement || money->settlement == money->currency ||
+        !text_equal(bill->currency, text_of(money->currency->code))) {
+        return OK; /* nor is what takes back another currency settled */
     }
     TRY(pricing_rate(pricing, money->currency, money->settlement, bill->period.to, &bill->settled,
                      err));

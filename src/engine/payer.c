@@ -132,11 +132,10 @@ struct money_sums *money_sums_of(struct worker *worker, const struct currency *c
 }
 
 static void count_bill(struct worker *worker, const struct bill *bill,
-                       const struct currency *currency, const struct usage_row *rows,
-                       uint32_t row_count)
+                       const struct usage_row *rows, uint32_t row_count)
 {
     const struct catalog *catalog = worker->run->catalog;
-    struct money_sums *sums = money_sums_of(worker, currency);
+    struct money_sums *sums = money_sums_of(worker, currency_find(bill->currency));
     struct text product = TEXT(""); /* of the line before */
     struct dec_sum *amount = &sums->products[catalog->product_count];
     for (uint32_t i = 0; i < bill->line_count; i++) {
@@ -244,7 +243,7 @@ static void compare_issued_events(struct worker *worker, uint32_t payer, instant
 
 void payer_count_bill(struct worker *worker, const struct bill *bill)
 {
-    count_bill(worker, bill, currency_find(bill->currency), NULL, 0);
+    count_bill(worker, bill, NULL, 0);
 }
 
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
@@ -665,7 +664,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     /* Nothing takes memory from here on. */
     cut_values_count(worker, &s.cut_values);
     tell_known(worker, job, &s.bill);
-    count_bill(worker, &s.bill, s.priced.money.currency, s.book.rows, s.book.row_count);
+    count_bill(worker, &s.bill, s.book.rows, s.book.row_count);
     if (s.book.row_count > 0) {
         note_usage(worker->run, job->payer);
     }

@@ -105,11 +105,6 @@ enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t
     run_pricing(run, arena, payer, period, &pricing);
     pricing.member_count = 0; /* whose contracts may be in another currency now */
     TRY(pricing_money(&pricing, &nothing.money, err));
-    const struct currency *then = currency_find(issued.lines[0].currency);
-    if (then != nothing.money.currency) {
-        nothing.money.currency = then;
-        nothing.money.settlement = NULL;
-    }
     return bill_make(arena, &pricing, NULL, 0, NULL, 0, &nothing, &issued, bill, err);
 }
 
