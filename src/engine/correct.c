@@ -578,6 +578,7 @@ static struct restatement describe_latest(struct correct *c, const struct closed
     return (struct restatement){
         .periods = c->spans,
         .period_count = c->period_count,
+        .period = period->first->span,
         .known = c->known,
         .known_count = c->known_count,
         .round = c->round,

@@ -621,7 +621,7 @@ static enum status parse_period(struct run *run)
         return fail(run->err, ERR_INPUT, "%s: a period begins and ends at whole seconds",
                     run->options->period);
     }
-    return OK;
+    return restatement_check_period(run);
 }
 
 const struct csv_mapping *csv_mapping_new(struct arena *arena, const struct catalog *catalog)

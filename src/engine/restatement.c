@@ -34,6 +34,21 @@ enum status restatement_check_inputs(struct run *run)
     return check_input(run, "accounts", run->restatement->accounts, &run->accounts->digest);
 }
 
+enum status restatement_check_period(const struct run *run)
+{
+    const struct restatement *restatement = run->restatement;
+    if (!restatement || period_equal(run->period, restatement->period)) {
+        return OK;
+    }
+    char then[TIME_FORMAT_MAX], now[TIME_FORMAT_MAX];
+    int then_size = time_format_short(restatement->period.from, then);
+    int now_size = time_format_short(run->period.from, now);
+    (void)fail(run->err, ERR_INPUT,
+               "%s: was billed from %.*s on, and %s begins at %.*s by the catalog that is given",
+               restatement->folder, then_size, then, run->options->period, now_size, now);
+    return fail_hint(run->err, "closed periods keep the zone of billing that they were billed with");
+}
+
 instant restatement_late_before(const struct run *run, uint32_t file)
 {
     const struct restatement *restatement = run->restatement;

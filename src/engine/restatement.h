@@ -30,6 +30,7 @@ struct failure {
 struct restatement {
     const struct period *periods; /* all that the correction restates, in order */
     size_t period_count;
+    struct period period; /* the one at hand, as it was billed */
     const struct known_file *known; /* the first of the events' paths */
     size_t known_count;
     uint32_t round;      /* of the events that are new */
@@ -65,6 +66,8 @@ struct restatement {
 
 /* Catalog and accounts are those of the closed run, where no others were given. */
 enum status restatement_check_inputs(struct run *run);
+/* The period is the time that was billed: another zone would make another time of it. */
+enum status restatement_check_period(const struct run *run);
 /* The files that were billed have the records that they had. */
 enum status restatement_check_events(struct run *run);
 /* Before when a file is not billed, as it came too late; INSTANT_MIN: it did not. */
