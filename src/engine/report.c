@@ -754,9 +754,17 @@ static const char *count_events(struct run *run, struct known_events known)
         .at;
 }
 
-static void warn_of_fewer(struct run *run)
+static void warn_of_fewer(struct run *run, uint64_t conflicts)
 {
-    static const char ADVICE[] = "give all events of the period again, not the late ones alone";
+    const char *advice =
+        conflicts == 0 ? "give all events of the period again, not the late ones alone"
+                       : text_format(&run->arena,
+                                     "%llu %s the source and id of another, and %s not billed: "
+                                     "conflicts.ndjson lists %s",
+                                     (unsigned long long)conflicts,
+                                     conflicts == 1 ? "record has" : "records have",
+                                     conflicts == 1 ? "is" : "are", conflicts == 1 ? "it" : "them")
+                             .at;
     const struct fewer *first = NULL;
     uint64_t count = 0;
     bool has_failed = false; /* events of a payer that is not billed are not counted */
@@ -776,10 +784,10 @@ static void warn_of_fewer(struct run *run)
         run_warn(run, "--billed: %.*s had %s when it was billed, and has %s now%s: %s",
                  TEXT_ARG(run->accounts->items[first->payer].id), count_events(run, first->then),
                  count_events(run, first->now), count > 1 ? ", and others are like it" : "",
-                 ADVICE);
+                 advice);
     } else if (!has_failed && known_count(known) < known_count(then)) {
         run_warn(run, "--billed: there were %s when it was billed, and now %s: %s",
-                 count_events(run, then), count_events(run, known), ADVICE);
+                 count_events(run, then), count_events(run, known), advice);
     }
 }
 
@@ -792,7 +800,7 @@ enum status run_report(struct run *run, struct farthing_summary *summary)
     if (summary->failed_count == 0) { /* of those nobody has looked at the usage */
         warn_of_buyers(run);
     }
-    warn_of_fewer(run);
+    warn_of_fewer(run, summary->events_conflict);
     warn_of_cut_values(run);
     sum_amounts(run, summary);
     margins_sum(run, summary);
