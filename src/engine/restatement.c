@@ -132,8 +132,12 @@ enum status restatement_check_events(struct run *run)
             known->path, known->folder, (unsigned long long)known->read.count,
             (unsigned long long)now->count,
             now->count == known->read.count ? " that are others" : "");
-        return fail_hint(run->err, "put it back as it was, and give what is new as --events of "
-                                   "another name; or say where it is with --moved OLD=NEW");
+        return fail_hint(run->err, known->is_csv && restatement->catalog.size == 0
+                                       ? "was it the `csv:` of the catalog that is given? It must "
+                                         "read the file as that did with which it was billed"
+                                       : "put it back as it was, and give what is new as --events "
+                                         "of another name; or say where it is with --moved "
+                                         "OLD=NEW");
     }
     return OK;
 }
