@@ -491,6 +491,26 @@ static void warn_of_other_period(struct run *run, struct text run_file)
     }
 }
 
+/* The payers of another catalog may be called the same, and what it says of them is no state of any
+ * step here; but a catalog may also have got another name. */
+static void warn_of_other_catalog(struct run *run, const char *folder)
+{
+    struct text json, provider;
+    const char *summary = text_format(&run->arena, "%s/summary.json", folder).at;
+    if (run->restatement ||
+        load_bytes(run->env, &run->arena, summary, RUN_FILE_MAX_BYTES, &json, NULL) != OK) {
+        return;
+    }
+    yyjson_doc *doc = arena_read_json(&run->arena, json);
+    if (member_text(yyjson_doc_get_root(doc), "provider", &provider) &&
+        !text_equal(provider, run->catalog->name)) {
+        run_warn(run,
+                 "%s is of a run of catalog %.*s, and this one is called %.*s: where that is "
+                 "another one, give the closing.ndjson of this one's period before",
+                 run->options->opening, TEXT_ARG(provider), TEXT_ARG(run->catalog->name));
+    }
+}
+
 /* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
  * taken as it is. */
 static enum status check_opening_written(struct run *run, struct text bytes)
@@ -514,6 +534,7 @@ static enum status check_opening_written(struct run *run, struct text bytes)
     char print[33];
     TRY(check_written(run, folder.at, name.at, bytes, print));
     warn_of_other_period(run, run_file);
+    warn_of_other_catalog(run, folder.at);
     return OK;
 }
 
