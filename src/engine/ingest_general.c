@@ -341,13 +341,34 @@ static bool begins_turn(const struct run *run, uint32_t payer, uint32_t cut)
     return from != run->period.from || billing_turn(&billing, from).from == from;
 }
 
+/* Whether a bill of this run has what an account's event says, the account's own or a view's. */
+static bool is_in_a_bill(const struct run *run, uint32_t account, instant at)
+{
+    const struct accounts *accounts = run->accounts;
+    const uint32_t own = accounts_own(accounts, account);
+    bool is_in = false;
+    for (uint32_t i = accounts->copy_first[own]; !is_in && i <= accounts->copy_first[own + 1]; i++) {
+        const uint32_t one = i == accounts->copy_first[own] ? own : accounts->copies[i - 1];
+        const uint32_t payer = accounts_payer(accounts, one, at);
+        struct period cut;
+        is_in = accounts_is_billed(accounts, run->catalog, payer, at) &&
+                run_cut(run, payer, at, &cut);
+    }
+    return is_in;
+}
+
 /* The last value of a gauge is known to others that pay for its account as a turn of theirs begins;
- * to its own payer it goes from turn to turn (book_carry). */
+ * to its own payer it goes from turn to turn (book_carry).  One that no bill has had is known to
+ * nobody, as one before the period is. */
 static void add_gauge_echoes(struct worker *worker, struct event_records *records,
                              const struct record *record, const struct record *made, instant at)
 {
     const struct run *run = worker->run;
     uint32_t payers[PAYERS_MAX], count = 1, payer;
+    bool is_elsewhere = records->partitions[records->count - 1] == NOWHERE;
+    if (is_elsewhere && !is_in_a_bill(run, made->account, at)) {
+        return;
+    }
     payers[0] = accounts_payer(run->accounts, record->account, at);
     struct period span = {.to = at};
     while (next_billed(run, record->account, &span, &payer)) {

@@ -919,6 +919,8 @@ class Bill(ChargeSteps, CoverSteps):
             start, below = end, below if is_empty else "below" in tier
         if out[-1]["end"] is not None and step.body.get("past_last") == "last":
             out[-1].update(end=None, empty=False)
+        for tier in out:
+            tier["flat"] = ZERO if tier["empty"] else tier["flat"]
         return out
 
     def packages(self, part, tier, step):

@@ -724,6 +724,7 @@ def work(job):
     seed, arguments = job
     world_room.OPEN.update(arguments.open)
     world_room.LEFT.update(arguments.leave)
+    world_room.SAID.update(arguments.say)
     folder = os.path.join(arguments.work, "seed-%d" % seed)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
@@ -780,6 +781,7 @@ def main():
                         help="also worlds in which a difference is known: see README.md")
     parser.add_argument("--leave", action="append", default=[], choices=["terms", "currencies", "commitments", "wallets", "words"],
                         help="worlds without these")
+    parser.add_argument("--say", action="append", default=[], help="worlds that all say this word of world_words.py")
     parser.add_argument("--pairs", action="store_true", help="list pairs that never met")
     arguments = parser.parse_args()
     arguments.farthing = os.path.abspath(arguments.farthing)

@@ -671,7 +671,7 @@ class ChargeSteps:
                     if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came), grant, came)), default=None)
 
     def has_wallet(self, row, step, account, at, grant, came):
-        if self.setup.payer(account, at) != self.payer or (
+        if account in self.setup.bare or self.setup.payer(account, at) != self.payer or (
                 step.scope == "contract" and self.setup.contract(account, at) is not self.contract(row)):
             return False
         if step.term:  # asked by wallets of bills before, too, which run no terms now
@@ -740,6 +740,8 @@ class ChargeSteps:
                         rows.setdefault(key, (row, step))
 
     def has_price(self, price, account, at):
+        if account in self.setup.bare:
+            return False
         if price.fixed:
             return self.setup.payer(account, at) == self.payer and any(
                 fee.price is price and fee.holder == account for fee in self.setup.fees(account, at))

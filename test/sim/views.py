@@ -73,7 +73,7 @@ class Views:
         catalog = copy.deepcopy(self.catalog)
         catalog["contracts"] = [{k: v for k, v in contract.items() if k not in ("seller", "accounts")}]
         accounts = self.members(contract)
-        records = [{k: v for k, v in record.items() if k in ("id", "since") or (record["id"] == buyer and "currency" in k)}
+        records = [{k: v for k, v in record.items() if k in ("id", "since") or (record["id"] == buyer and k in ("currency", "settings"))}
                    for record in world.accounts if record["id"] in accounts or record["id"] == buyer]
         memberships = [m for m in world.all_memberships()
                        if m["account"] in accounts and m["account"] not in contract["accounts"] and m["account"] != buyer and

@@ -17,6 +17,7 @@ PERIODS = ["2026-10"] * 9 + ["2026-03", "2026-02", "2026-W40", "2026-10-05", "20
 
 # Where farthing and the rater are known to differ (README.md): worlds avoid these unless --open names them.
 OPEN = set()
+SAID = set()  # words of world_words.py that each world says
 LEFT = set()  # whole rooms of the world that are left out: terms, currencies, commitments, wallets, words
 REGIONS, SIZES = ["eu", "us", "ap"], ["s", "l"]
 

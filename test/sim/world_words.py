@@ -1,7 +1,7 @@
 """Words that came later, each from a stream of its own, so that a world without one stays as it was."""
 import times
 import world_terms
-from world import Raw
+from world import SAID, Raw
 
 
 def add(world):
@@ -17,7 +17,7 @@ def say_more(world, of, stream, others=()):
     """What steps on charges say besides, and others; streams are of a world that may be another one."""
     for word in (clocks, orders, measures, attributes, parts, *others):
         rng = of.rng(stream + word.__name__)
-        if rng.random() < 0.2:
+        if rng.random() < 0.2 or word.__name__ in SAID:
             word(world, rng)
 
 
