@@ -359,10 +359,11 @@ class ChargeSteps:
         body = step.body
         x0, y0 = bucket.get("x", ZERO), bucket.get("y", ZERO)
         x = x0 + sum((base for *_, base in group), ZERO)
+        asks = self.asking(row, step, due)
         if "tiers" in body and body.get("mode") == "volume":
-            y = self.volume(self.tiers(step, row), x, step)[1]
+            y = self.volume(self.tiers(step, asks), x, step)[1]
         elif "amount" not in body:
-            y = self.off(row, step, x)
+            y = self.off(asks, step, x)
         elif truth(body.get("prorate", False)):
             y = quantize(self.number(body["amount"], row, step) * self.fixed_part(step, row, key[2]))
         else:
@@ -404,6 +405,9 @@ class ChargeSteps:
     def run_commit(self, entries):
         entries = self.by_turns(entries)
         buckets = self.memory("commits", dict)
+        for key, (row, step) in self.opened.items():
+            if not buckets[key]:
+                buckets[key].update(x=ZERO, paid=ZERO, last=(row, step))
         for row, step, flow in self.taken(entries):
             body, key = step.body, self.key(row, step)
             bucket = buckets[key]
@@ -427,8 +431,6 @@ class ChargeSteps:
                 change = quantize(factor * (max(after, limit) - limit)) - quantize(factor * (max(before, limit) - limit))
                 flow.adjust(step.name, "overage", change)
         for key, (row, step) in self.opened.items():
-            if not buckets[key]:
-                buckets[key].update(x=ZERO, paid=ZERO, last=(row, step))
             if truth(step.body.get("prepaid", False)):
                 self.prepay(key, row, step)
 
@@ -512,6 +514,15 @@ class ChargeSteps:
         for key in touched:
             self.charge_fee(key, buckets[key])
 
+    def asking(self, row, step, due):
+        """Who is asked for the numbers of a bucket that is settled: as a charge on its scope when it waits until it is due."""
+        if step.body.get("settle") != "at_end":
+            return row
+        asks = copy.copy(getattr(row, "whole", row))
+        asks.account, asks.time = self.scope_account(self.flow_of(row), step), min(due, self.cut[1]) - 1
+        asks.contract = self.contract(row) if step.term and self.is_of_contract(step) else self.setup.contract(asks.account, asks.time)
+        return asks
+
     def fee_parts(self, row, step, x):
         """{tier or None: what it comes to} at x, without the least and the most."""
         body = step.body
@@ -534,9 +545,10 @@ class ChargeSteps:
         body, x = step.body, bucket["x"]
         if body.get("settle") == "at_end" and due > self.cut[1]:
             return
+        of, row = row, self.asking(row, step, due)
         parts, before = self.fee_parts(row, step, x), self.fee_parts(row, step, bucket.pop("before", x))
         whole = plain = sum(parts.values(), ZERO)
-        factor = self.factor(step, row, key[2], (self.scope_account(self.flow_of(row), step), self.contract(row)))
+        factor = self.factor(step, of, key[2], (self.scope_account(self.flow_of(of), step), self.contract(of)))
         if "min" in body:
             whole = max(whole, quantize(self.number(body["min"], row, step) * factor))
         if "max" in body:
@@ -544,14 +556,14 @@ class ChargeSteps:
         change, bucket["y"] = whole - bucket.get("y", ZERO), whole
         bucket["settled"] = due <= self.cut[1]
         if change != plain - sum(before.values(), ZERO):
-            self.emit(row, step, key, "fee", change, due, None, body.get("sku"), None, own)
+            self.emit(of, step, key, "fee", change, due, None, body.get("sku"), None, own)
         elif body.get("mode") == "volume":
             (tier,) = parts
-            self.emit(row, step, key, "fee", change, due, tier, body.get("sku"), body["tiers"][tier - 1].get("percent", 0), own)
+            self.emit(of, step, key, "fee", change, due, tier, body.get("sku"), body["tiers"][tier - 1].get("percent", 0), own)
         else:
             for tier, amount in parts.items():
                 percent = (body["tiers"][tier - 1] if tier else body).get("percent", 0)
-                self.emit(row, step, key, "fee", amount - before[tier], due, tier, body.get("sku"), percent, own)
+                self.emit(of, step, key, "fee", amount - before[tier], due, tier, body.get("sku"), percent, own)
 
     def settle_fees(self):
         for key, bucket in list(self.memory("fees", dict).items()):

@@ -281,7 +281,7 @@ def filters(world, rng):
     for kind in ("convert", "round"):
         for body in usage_steps(world.catalog, kind):
             if "where" not in body and rng.random() < 0.5:
-                body["where"] = world.condition(rng)
+                body["where"] = world.condition(rng).replace("attributes.family ==", "has(attributes.family) && attributes.family ==")
                 world.has("where." + kind)
 
 
