@@ -32,6 +32,21 @@ struct subscription {
     struct period active;
 };
 
+instant work_edge_after(const struct work *work, uint32_t account, instant at)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const uint32_t own = accounts->items[account].override;
+    instant next;
+    (void)accounts_edge(accounts, work->catalog, account, at, &next);
+    for (uint32_t i = 0; own != NONE && i < accounts->overrides[own].prices.count; i++) {
+        const struct price_set *set = &accounts->overrides[own].prices;
+        const struct price *price = &set->base[set->prices[i]];
+        next = price->from > at && price->from < next ? price->from : next;
+        next = price->to > at && price->to < next ? price->to : next;
+    }
+    return next;
+}
+
 static bool falls_due_late(const struct step_fixed *fixed)
 {
     return fixed->when == FIXED_IN_ARREARS && fixed->installment_count == 0;
@@ -74,6 +89,17 @@ static bool has_instead(const struct price_set *set, const struct price *price, 
     return false;
 }
 
+/* A tariff gives way to a price of its SKU that the account has of its own; a fixed amount alone
+ * does not, since such a price says what usage costs. */
+static bool is_overridden(const struct work *work, const struct price *price, uint32_t account,
+                          instant at)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const uint32_t own = accounts->items[account].override;
+    return price->component_count > 0 && own != NONE &&
+           has_instead(&accounts->overrides[own].prices, price, at);
+}
+
 /* A fixed price gives way to one of the same name or SKU on a narrower level, as a rated one does.
  */
 static bool is_in_force(const struct work *work, const struct price *price,
@@ -86,7 +112,8 @@ static bool is_in_force(const struct work *work, const struct price *price,
     const struct contract *contract =
         who->contract ? who->contract
                       : accounts_contract(work->pricing->accounts, catalog, who->account, at);
-    if (contract && has_instead(&contract->prices, price, at)) {
+    if ((contract && has_instead(&contract->prices, price, at)) ||
+        (!who->contract && is_overridden(work, price, who->account, at))) {
         return false;
     }
     if (who->level == LEVEL_PLAN) {
@@ -119,7 +146,7 @@ static bool part_in_force(const struct work *work, const struct price *price,
     const struct contract *asked = NULL;
     *part = (struct period){span.to, span.to};
     for (instant at = span.from, next; at < span.to; at = next) {
-        (void)accounts_edge(accounts, work->catalog, who->account, at, &next);
+        next = work_edge_after(work, who->account, at);
         const struct contract *contract =
             asks ? accounts_contract(accounts, work->catalog, who->account, at) : NULL;
         bool is_open = part->from < span.to;
@@ -185,7 +212,8 @@ static bool is_same_in_force(const struct work *work, const struct price *price,
         return false;
     }
     const struct contract *contract = accounts_contract(accounts, catalog, account, at);
-    if (step->fixed.when != FIXED_ONCE && step->clock == CLOCK_CONTRACT && contract != of_turn) {
+    if ((step->fixed.when != FIXED_ONCE && step->clock == CLOCK_CONTRACT && contract != of_turn) ||
+        is_overridden(work, price, account, at)) {
         return false;
     }
     uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
@@ -207,7 +235,7 @@ static bool is_same_within(const struct work *work, const struct price *price,
     const struct accounts *accounts = work->pricing->accounts;
     instant since = accounts->items[account].since;
     for (instant at = span.from > since ? span.from : since, next; at < span.to; at = next) {
-        (void)accounts_edge(accounts, work->catalog, account, at, &next);
+        next = work_edge_after(work, account, at);
         if (is_same_in_force(work, price, step, account, of_turn, at)) {
             return true;
         }

@@ -372,23 +372,6 @@ static bool is_held(struct work *work, const struct wallet *wallet, struct text 
     return holds && (step->scope != SCOPE_CONTRACT || contract == wallet->like.contract);
 }
 
-/* When next it may change which prices and terms an account has: as a version, a contract or a
- * membership does, or a price of its own, which hides those behind it while it is in force. */
-static instant next_edge(const struct work *work, uint32_t account, instant at)
-{
-    const struct accounts *accounts = work->pricing->accounts;
-    const uint32_t own = accounts->items[account].override;
-    instant next;
-    (void)accounts_edge(accounts, work->catalog, account, at, &next);
-    for (uint32_t i = 0; own != NONE && i < accounts->overrides[own].prices.count; i++) {
-        const struct price_set *set = &accounts->overrides[own].prices;
-        const struct price *price = &set->base[set->prices[i]];
-        next = price->from > at && price->from < next ? price->from : next;
-        next = price->to > at && price->to < next ? price->to : next;
-    }
-    return next;
-}
-
 /* When the payer first has a wallet to fill with a grant in a time; its end: never.  An account may
  * be another's, a contract, a plan or a version be over or not have begun, for all of those who
  * share it. */
@@ -407,7 +390,7 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
         instant since = accounts->items[member->account].since, next;
         struct period in = period_intersect(member->span, span);
         for (instant at = since > in.from ? since : in.from; at < in.to && at < first; at = next) {
-            next = next_edge(work, member->account, at);
+            next = work_edge_after(work, member->account, at);
             first = is_held(work, wallet, grant, member->account, at) ? at : first;
         }
     }
@@ -757,7 +740,7 @@ static enum status open_price(struct work *work, const struct price *price, cons
     for (instant at = since > span.from ? since : span.from; at < span.to; at = next) {
         const struct contract *contract;
         int level;
-        next = next_edge(work, member->account, at);
+        next = work_edge_after(work, member->account, at);
         struct arena_mark mark = arena_mark(work->arena);
         bool has = has_price(work, price, member->account, at, &contract, &level);
         arena_rewind(work->arena, mark);

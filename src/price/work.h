@@ -636,6 +636,9 @@ enum status source_start(struct work *work);
 
 /* ---- fixed.c ---- */
 
+/* When next it may change which prices and terms an account has: as a version, a contract or a
+ * membership does, or a price of its own, which hides those behind it while it is in force. */
+instant work_edge_after(const struct work *work, uint32_t account, instant at);
 /* Emits the charges of all fixed prices of the payer's accounts that fall due in the cut. */
 enum status fixed_emit(struct work *work);
 /* What a part of a turn is measured against: all of that as its clock counts it, also where billing

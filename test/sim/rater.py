@@ -446,10 +446,8 @@ class Bill(ChargeSteps, CoverSteps):
     def charged(self, name, row, step):
         """What is charged so far of a product, SKU or step, in the scope and turn of a term, as that begins to run."""
         scope, turn = self.bucket_scope(row, step), self.turn(row, step)
-        return sum((self.left_before.get(id(flow), ZERO) for r in self.priced if self.setup.in_force(
-                        self.level, r.account, r.time, self.contract(r)) and self.bucket_scope(r, step) == scope
-                    and self.turn(r, step) == turn for flow in r.flows
-                    if name in (r.sku, flow.step, self.setup.product.get(r.sku))), ZERO)
+        return sum((left for names, where, when, left in self.memories[step.node, "charged"]
+                    if name in names and where == scope and when == turn), ZERO)
 
     def of_customer(self, row, step, name):
         """What the account of a row says when its step looks it up."""
@@ -469,7 +467,7 @@ class Bill(ChargeSteps, CoverSteps):
     def used(self, sku, row, step):
         """What of a SKU was used in the scope and turn of a step, converted."""
         scope, turn = self.bucket_scope(row, step), self.turn(row, step)
-        rows = self.memories.get("past", []) + self.priced
+        rows = {id(r): r for r in self.memories.get("past", []) + self.priced}.values()  # to terms this bill's are past, too
         return sum((r.converted for r in rows if r.sku == sku and not isinstance(r, ScopeRow)
                     and self.bucket_scope(r, step) == scope and self.turn(r, step) == turn), ZERO)
 

@@ -43,8 +43,10 @@ class ChargeSteps:
                 self.node = step.node
                 rows = [row for row in self.priced if self.setup.in_force(level, row.account, row.time,
                                                                           self.contract(row))]
-                self.left_before = {id(flow): flow.net() for row in self.priced for flow in row.flows
-                                    if flow.amount is not None} if "charges(" in str(step.body) else {}
+                if "charges(" in str(step.body):  # on a longer clock they go on from bill to bill
+                    self.memories[step.node, "charged"] = self.memories.get((step.node, "charged"), []) + [
+                        ((row.sku, flow.step, self.setup.product.get(row.sku)), self.bucket_scope(row, step), self.turn(row, step), flow.net())
+                        for row in rows for flow in row.flows if flow.amount is not None]
                 self.opened = self.open(level, step) if step.kind in WAITING else {}
                 self.sold_to = self.buyers(level, step) if step.kind == "credit" else {}
                 self.level, self.sold_step = level, step

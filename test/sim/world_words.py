@@ -10,7 +10,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts))
+                                    lookups, limits, both_ends, whole_parts, totals, wallet_keys))
 
 
 def say_more(world, of, stream, others=()):
@@ -377,3 +377,44 @@ def whole_parts(world, rng):
                 steps.append({kind: body})
                 world.has("charges.prorate.true")
                 break
+
+
+# ---- totals ----
+
+def totals(world, rng):
+    """Numbers of terms by what is charged so far of something, or was used of a SKU."""
+    steps = {kind for owner in [world.catalog, *world.catalog.get("plans", {}).values(), *world.catalog.get("contracts", [])]
+             for price in owner.get("prices", []) if isinstance(price, dict) and "components" not in price
+             for step in price["steps"] for kind, body in step.items() if not isinstance(body, dict) or "name" not in body}
+    names = sorted({"tier", "rate"} & steps | {"p0", "p1"} & set(world.catalog["products"])) + world.skus
+    sums = ["charges(\"%s\")" % name for name in names] + ["usage(\"%s\")" % sku for sku in world.skus]
+    for kind, body, is_term in charge_steps(world.catalog):
+        if not is_term or rng.random() < 0.4:
+            continue
+        total = rng.choice(sums)
+        key = {"discount": "percent", "markup": "percent", "fee": "percent", "bound": "max", "commit": "amount"}.get(kind)
+        if kind in ("discount", "markup") and "amount" in body and "limit" not in body:
+            key, number = "amount", "max(0, %s / 4)"
+        elif kind == "fee" and "min" in body and "max" not in body and rng.random() < 0.5:
+            key, number = "min", "max(0, %s / 3)"
+        elif kind == "bound" and "min" in body and "max" not in body:
+            key, number = "min", "max(1, %s / 2)"
+        elif key == "percent":
+            number = "max(0, min(40, %s))"
+        else:
+            number = "max(5, %s + 2)"
+        if key in body and isinstance(body[key], Raw) and not (key == "max" and "min" in body):
+            body[key] = number % total
+            world.has("total.%s.%s" % (kind, total.partition("(")[0]))
+
+
+def wallet_keys(world, rng):
+    """Wallets of each SKU, product or dimension."""
+    for steps in step_lists(world.catalog):
+        for step in steps:
+            ((kind, body),) = step.items()
+            if kind == "credit" and "settings_at" not in body and "share" not in body and rng.random() < 0.6 and not any(
+                    "cost" in grant for grant in body["grants"]):
+                body["by"] = [rng.choice(["sku", "product", "account"] + ["region"] * world.known("region"))]
+                body.pop("top_up", None)
+                world.has("wallets.by." + body["by"][0])
