@@ -212,16 +212,21 @@ static bool is_same_in_force(const struct work *work, const struct price *price,
         return false;
     }
     const struct contract *contract = accounts_contract(accounts, catalog, account, at);
-    if ((step->fixed.when != FIXED_ONCE && step->clock == CLOCK_CONTRACT && contract != of_turn) ||
-        is_overridden(work, price, account, at)) {
+    if (step->fixed.when != FIXED_ONCE && step->clock == CLOCK_CONTRACT && contract != of_turn) {
         return false;
     }
     uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
     const struct price_set *set = &catalog->public_prices;
+    bool is_of_contract = false;
     if (contract && has_instead(&contract->prices, price, at)) {
         set = &contract->prices;
+        is_of_contract = true;
     } else if (plan != NONE && has_instead(&catalog->plans[plan].prices, price, at)) {
         set = &catalog->plans[plan].prices;
+        is_of_contract = contract && contract->plan != NONE;
+    }
+    if (!is_of_contract && is_overridden(work, price, account, at)) {
+        return false;
     }
     bool is_payer =
         set != &catalog->public_prices || accounts_payer(accounts, account, at) == account;

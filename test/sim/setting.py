@@ -110,7 +110,9 @@ class Price:
         lists = [self.read(setup, steps, name) for name, steps in sorted(record.get("components", {}).items())]
         self.steps = [step for steps in lists for step in steps] + behind
         self.fixed = all(steps[0].kind == "fixed" for steps in lists or [behind])
+        self.is_tariff = bool(lists)
         self.parts = [self.part(steps + behind) for steps in lists]  # each has all rows
+        self.has_fixed = self.fixed or any(part.fixed for part in self.parts)
         # Versions that say the same change nothing, but for those that restart.
         said = {key: value for key, value in record.items()
                 if key not in ("from", "to", "name", "public")}
@@ -154,6 +156,13 @@ class Price:
                                           ("min" in step.body) == ("min" in like.body))
                    for step in self.steps)
 
+    def is_like(self, other):
+        return self.name == other.name or bool(self.skus and other.skus and self.skus[0] == other.skus[0])
+
+    def replaces(self, other):
+        """Of a narrower level: a fixed price another one, any price a tariff."""
+        return (self.has_fixed or other.is_tariff) and self.is_like(other)
+
     def rank(self, row):
         """How closely it fits a row: None when not at all."""
         if self.fixed or not self.start <= row.time < self.end:
@@ -181,8 +190,8 @@ class Fee:
         return hash(self.key)
 
     def stands_for(self, other):
-        mine, its = self.price, other.price
-        return mine.name == its.name or bool(mine.skus and its.skus and mine.skus[0] == its.skus[0])
+        """Whether it is what another one is in its price; of tariffs, the component of its name."""
+        return self.price.is_like(other.price) and (not self.price.is_tariff or self.step.name == other.step.name)
 
 
 def merged(memberships):
@@ -630,20 +639,24 @@ class Setup:
         contract, (plan, of_contract) = self.contract(account, at), self.plan_of(account, at)
         levels = []
         if contract:
-            levels.append([Fee("contract", p, contract, contract["buyer"])
-                           for p in self.own[contract["id"]]])
+            levels.append([(p, "contract", contract, contract["buyer"]) for p in self.own[contract["id"]]])
         if plan and of_contract:
-            levels.append([Fee("plan", p, contract, contract["buyer"]) for p in self.plans[plan]])
+            levels.append([(p, "plan", contract, contract["buyer"]) for p in self.plans[plan]])
         elif plan:
-            levels.append([Fee("plan", p, None, account) for p in self.plans[plan]])
-        levels.append([Fee("catalog", p, None, self.payer(account, at)
-                           if p.steps[0].scope == "organization" else account)
-                       for p in self.public if p.public])
-        out = []
+            levels.append([(p, "plan", None, account) for p in self.plans[plan]])
+        levels.append([(p, "catalog", None, account) for p in self.public if p.public])
+        own = [p for p in self.overrides.get(account, []) if p.start <= at < p.end]
+        out, narrower = [], []
         for level in levels:
-            level = [fee for fee in level
-                     if fee.price.fixed and fee.price.start <= at < fee.price.end]
-            out += [fee for fee in level if not any(n.stands_for(fee) for n in out)]
+            level = [item for item in level if item[0].start <= at < item[0].end]
+            for price, kind, of, holder in level:
+                if any(n.replaces(price) for n in narrower + (own if of is None else [])):
+                    continue
+                for part in price.parts or [price]:
+                    if part.fixed:
+                        is_payers = kind == "catalog" and part.steps[0].scope == "organization"
+                        out.append(Fee(kind, part, of, self.payer(account, at) if is_payers else holder))
+            narrower += [item[0] for item in level]
         return out
 
     # ---- clocks ----

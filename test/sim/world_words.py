@@ -10,7 +10,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, totals, wallet_keys))
+                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys))
 
 
 def say_more(world, of, stream, others=()):
@@ -418,3 +418,20 @@ def wallet_keys(world, rng):
                 body["by"] = [rng.choice(["sku", "product", "account"] + ["region"] * world.known("region"))]
                 body.pop("top_up", None)
                 world.has("wallets.by." + body["by"][0])
+
+
+# ---- tariffs ----
+
+def standing(world, rng):
+    """Fixed amounts beside usage, in one price: as a component of some, in all versions or in one."""
+    chosen = {}
+    for owner in [world.catalog, *world.catalog.get("plans", {}).values(), *world.catalog.get("contracts", [])]:
+        for price in owner.get("prices", []):
+            if not isinstance(price, dict) or price["sku"] == "*" or price["steps"] and "fixed" in price["steps"][0]:
+                continue
+            name = id(owner), str(price.get("name", price["sku"]))
+            if chosen.setdefault(name, rng.random() < 0.5) and rng.random() < 0.85:
+                if "components" not in price:
+                    price.update(components={"one": price["steps"]}, steps=[])
+                price["components"] = dict(price["components"], standing=[world.fixed_step(rng, rng.random() < 0.5)])
+                world.has("components.fixed")
