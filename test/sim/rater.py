@@ -446,7 +446,9 @@ class Bill(ChargeSteps, CoverSteps):
     def charged(self, name, row, step):
         """What is charged so far of a product, SKU or step, in the scope and turn of a term, as that begins to run."""
         scope, turn = self.bucket_scope(row, step), self.turn(row, step)
-        return sum((left for names, where, when, left in self.memories[step.node, "charged"]
+        if self.cut not in self.memories.get((step.node, "charged"), {}):  # of a group whose first comes
+            self.count_charged(step)
+        return sum((left for counted in self.memories[step.node, "charged"].values() for names, where, when, left in counted
                     if name in names and where == scope and when == turn), ZERO)
 
     def of_customer(self, row, step, name):

@@ -473,8 +473,8 @@ class Setup:
     def asking(self, sku):
         """The steps that ask for the usage of a SKU."""
         if sku not in self.known_asking:
-            self.known_asking[sku] = [step for price in self.all_prices() for step in price.steps
-                                      if 'usage("%s")' % sku in str(step.body)]
+            steps = [step for price in self.all_prices() for step in price.steps] + [step for _, steps in self.terms for step in steps]
+            self.known_asking[sku] = [step for step in steps if 'usage("%s")' % sku in str(step.body)]
         return self.known_asking[sku]
 
     # ---- calendars ----

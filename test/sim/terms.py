@@ -43,10 +43,8 @@ class ChargeSteps:
                 self.node = step.node
                 rows = [row for row in self.priced if self.setup.in_force(level, row.account, row.time,
                                                                           self.contract(row))]
-                if "charges(" in str(step.body):  # on a longer clock they go on from bill to bill
-                    self.memories[step.node, "charged"] = self.memories.get((step.node, "charged"), []) + [
-                        ((row.sku, flow.step, self.setup.product.get(row.sku)), self.bucket_scope(row, step), self.turn(row, step), flow.net())
-                        for row in rows for flow in row.flows if flow.amount is not None]
+                if "charges(" in str(step.body):
+                    self.count_charged(step)
                 self.opened = self.open(level, step) if step.kind in WAITING else {}
                 self.sold_to = self.buyers(level, step) if step.kind == "credit" else {}
                 self.level, self.sold_step = level, step
@@ -54,6 +52,13 @@ class ChargeSteps:
                 self.run_step(step.kind, self.sorted_parts(entries) if entries and "order" in step.body and step.kind != "credit" else entries)
                 self.settle()
         self.opened, self.level = {}, None
+
+    def count_charged(self, step):
+        """What there is of charges as a step begins to run; on a longer clock those of bills before are counted, too."""
+        self.memories.setdefault((step.node, "charged"), {})[self.cut] = [
+            ((row.sku, flow.step, self.setup.product.get(row.sku)), self.bucket_scope(row, step), self.turn(row, step), flow.net())
+            for row in self.priced if self.setup.in_force(step.level, row.account, row.time, self.contract(row))
+            for flow in row.flows if flow.amount is not None]
 
     def run_step(self, kind, entries):
         getattr(self, "run_" + kind)(entries)
