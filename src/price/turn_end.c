@@ -367,7 +367,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     struct charge like = {.level = level,
                           .sku = due->sku,
                           .contract = due->contract,
-                          .unit = TEXT("")};
+                          .unit = step->unit}; /* what a meter alone says is not known by now */
     struct charge charge = turn_end_charge(work, &bucket, step, price, due->at, &like);
     charge.keys = bucket_keys_of_name(work, state->key);
     struct trace trace = {.row = NONE,

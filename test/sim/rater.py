@@ -70,7 +70,7 @@ class Adjustment:
 
 class ScopeRow:
     """Stands for a row where a charge on a bucket's scope goes on through its price."""
-    resource, dims, meter, events = "", (), "", 0
+    resource, dims, meter, events, unit = "", (), "", 0, ""
 
     def __init__(self, account, sku, time, price, flow, contract, span):
         self.contract, self.account, self.sku, self.time, self.price, self.flows = (
@@ -99,6 +99,7 @@ class MergedRow:
             first.time, first.sku, first.meter, first.price, contract)
         self.account = first.account if all(r.account == first.account for r in rows) else account
         self.resource = first.resource if all(r.resource == first.resource for r in rows) else ""
+        self.unit = first.unit if all(r.unit == first.unit for r in rows) else ""
         others = [dict(r.dims) for r in rows]
         self.dims = tuple((k, v if all(o.get(k, "") == v for o in others) else "") for k, v in first.dims)
         self.flows, self.events, self.slot, self.converted = [], 0, first.slot, ZERO
@@ -141,7 +142,7 @@ class Bill(ChargeSteps, CoverSteps):
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
             self.dims_place(r), r.meter.encode(), r.event))
         for row in self.rows:
-            row.price = setup.price(row)
+            row.price, row.unit = setup.price(row), setup.catalog["meters"][row.meter].get("unit", "") if row.meter else ""
             row.flows, row.converted = [Flow(row, row.quantity, row.events)], row.quantity
             if row.price is None:
                 self.unpriced.append(row)
@@ -197,7 +198,7 @@ class Bill(ChargeSteps, CoverSteps):
         dims = tuple(item for item in row.dims if item[1])
         place = (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else (
             row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ()) if row.price.hourly else None
-        return (row.account, row.sku, id(row.price), dims, flow.conversion, flow.tier, like.rate, like.step, like.kind, like.grant,
+        return (row.account, row.sku, row.unit, id(row.price), dims, flow.conversion, flow.tier, like.rate, like.step, like.kind, like.grant,
                 contract and contract["id"], place)
 
     def minor(self, row):
@@ -427,7 +428,7 @@ class Bill(ChargeSteps, CoverSteps):
             return row.price.name
         if head == "customer":
             return self.of_customer(row, step, rest)
-        if head in ("sku", "account", "resource", "time"):
+        if head in ("sku", "account", "resource", "time", "unit"):
             return getattr(row, head)
         if head == "product":
             return self.setup.product.get(row.sku, "")
@@ -625,11 +626,12 @@ class Bill(ChargeSteps, CoverSteps):
     # ---- usage steps ----
 
     def run_convert(self, entries):
-        position = self.memory("position", Fraction)
+        position, into = self.memory("position", Fraction), {}
         for row, step in entries:
             for flow in row.flows:
                 if flow.amount is not None or not self.takes(flow, step):
                     continue
+                into[id(getattr(row, "whole", row))] = getattr(row, "whole", row), step.body.get("to")
                 if step.clock == "row":
                     flow.quantity = self.converted(flow.quantity, row, flow, step)
                     continue
@@ -641,6 +643,8 @@ class Bill(ChargeSteps, CoverSteps):
                 flow.quantity = (self.converted(position[key], row, flow, step)
                                  - self.converted(before, row, flow, step))
             row.converted = sum((flow.quantity for flow in row.flows if flow.amount is None), ZERO)
+        for row, unit in into.values():
+            row.unit = unit or row.unit
 
     def factored(self, x, row, flow, step):
         body = step.body
@@ -1104,7 +1108,7 @@ class Bill(ChargeSteps, CoverSteps):
             if (other.level, other.name) != (price.level, price.name) or other.start >= due:
                 continue
             for candidate in other.steps:
-                if candidate.node == step.node and settles(candidate) and not self.restarts(candidate) and (
+                if candidate.node == step.node and candidate.unit == step.unit and settles(candidate) and not self.restarts(candidate) and (
                         best is None or other.start > best[0]):
                     best = other.start, candidate
         return best[1] if best else step
@@ -1201,6 +1205,7 @@ class Bill(ChargeSteps, CoverSteps):
         new.kind = kind
         row = ScopeRow(account, sku or ("" if pooled else flow.row.sku), at, price, new, self.scope_contract(flow, own, at), span)
         self.split_keys(row, flow.row, own)
+        row.unit = flow.row.unit if step.kind == "tier" else ""  # others are of money
         self.priced.append(row)
 
     @staticmethod
@@ -1317,7 +1322,7 @@ class Bill(ChargeSteps, CoverSteps):
     def line_key(self, row, flow, step):
         contract = self.contract(row)
         dims = tuple(item for item in row.dims if item[1])  # what a meter lacks is as what is empty
-        return (row.account, row.sku, id(row.price), dims, getattr(flow, "conversion", None), flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
+        return (row.account, row.sku, row.unit, id(row.price), dims, getattr(flow, "conversion", None), flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
                 self.turn(row, step), contract and contract["id"],
                 (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else
                 (row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ())

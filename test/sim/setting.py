@@ -51,6 +51,11 @@ class Step:
         return self.clock == "contract_year" or setup.catalog.get("clocks", {}).get(
             self.clock, {}).get("anchor") == "contract"
 
+    def adds_units(self, rated):
+        """What adds up money is one bucket, in whatever unit its version counts."""
+        return self.kind in ("convert", "aggregate", "allowance", "tier") or (self.kind == "credit" and not rated) or (
+            self.kind in ("discount", "markup", "commit") and "quantity" in self.body)
+
     def asks_customer(self):
         """What it asks of the customer of each row: numbers of a bucket ask that of its first row."""
         if self.body.get("settings_at", "row") != "row":
@@ -121,7 +126,7 @@ class Price:
                         record.get("from") if restarts else None)
 
     def read(self, setup, steps, component=None):
-        out, unit = [], None
+        out, unit, rated = [], None, False
         for step in steps:
             if "use" in step:
                 out.append(Step(setup.catalog["steps"][step["use"]], ("shared",), step["use"]))
@@ -133,7 +138,8 @@ class Price:
                 rates = kind in ("rate", "tier", "percent", "formula", "fixed")
                 step = {kind: dict(body, name=component if rates else component + "/" + kind)}
             out.append(Step(step, (self.level, self.name), None))
-            out[-1].unit = unit
+            rated = rated or out[-1].kind in ("rate", "tier", "percent", "formula", "fixed")
+            out[-1].unit = unit if out[-1].adds_units(rated) else None
             unit = out[-1].body.get("to", unit) if out[-1].kind == "convert" else unit
         return out
 
@@ -144,7 +150,7 @@ class Price:
         return part
 
     def asks_contract(self, setup):
-        if any(step.asks_contract(setup) for step in self.steps):
+        if any(step.asks_contract(setup) for step in self.steps if step.kind != "fixed"):
             return True
         return not self.level.startswith("override") and any(  # who asks for its usage does
             (step.scope == "contract" or step.by_contract(setup)) and 'usage("%s")' % sku in str(step.body)

@@ -17,7 +17,7 @@ WAITING = ("bound", "commit", "fee")  # terms that owe something where nothing w
 
 class TermRow:
     """Where a term's bucket is open although nothing has touched it: an account and an instant."""
-    resource, dims, meter, sku, events = "", (), "", "", 0
+    resource, dims, meter, sku, events, unit = "", (), "", "", 0, ""
 
     def __init__(self, account, time, contract, price):
         self.account, self.time, self.contract, self.price, self.flows = account, time, contract, price, []
@@ -715,7 +715,7 @@ class ChargeSteps:
 
     def wallet_key(self, row, step):
         """Versions with another scope have wallets of their own."""
-        return (*self.key(row, step)[:2], step.scope)
+        return (*self.key(row, step)[:2], step.scope, step.unit)
 
     def new_wallet(self, row, step):
         """Of a price it follows the versions from the first on, whether or not a charge comes in their time."""
@@ -730,7 +730,7 @@ class ChargeSteps:
 
     @staticmethod
     def is_one_wallet(one, other):
-        return one.scope == other.scope and set(one.by) == set(other.by)
+        return one.scope == other.scope and set(one.by) == set(other.by) and one.unit == other.unit
 
     def holds(self, level, account, at):
         since = self.setup.since(account)

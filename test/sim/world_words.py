@@ -10,7 +10,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys))
+                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units))
 
 
 def say_more(world, of, stream, others=()):
@@ -435,3 +435,20 @@ def standing(world, rng):
                     price.update(components={"one": price["steps"]}, steps=[])
                 price["components"] = dict(price["components"], standing=[world.fixed_step(rng, rng.random() < 0.5)])
                 world.has("components.fixed")
+
+
+# ---- units ----
+
+def units(world, rng):
+    """Meters and conversions say units, and buckets are apart by them."""
+    for meter in world.meters.values():
+        if rng.random() < 0.5:
+            meter["unit"] = rng.choice(["u", "v"])
+    for body in usage_steps(world.catalog, "convert"):
+        if rng.random() < 0.6:
+            body["to"] = rng.choice(["u", "v", "w"])
+            world.has("convert.to")
+    for body in usage_steps(world.catalog, "aggregate", "allowance", "tier", "bound", "discount", "markup"):
+        if rng.random() < 0.3 and "on_change" not in body and "min" not in body:
+            body["by"] = [*body.get("by", []), "unit"]
+            world.has("by.unit")
