@@ -944,6 +944,10 @@ static enum status list_of(struct work *work, const struct charge *charge, struc
             }
             return *has_list ? rate_amount(&step->rate, quantity, rate, list, work->err) : OK;
         }
+        if (price->has_list && (step->kind == STEP_PERCENT || step->kind == STEP_FORMULA)) {
+            *has_list = true;
+            return multiply(quantity, price->list, list, work->err);
+        }
         if (step->kind == STEP_PERCENT) {
             struct dec rate;
             TRY(number_alone(work, &step->percent.rate, &at, turn, &rate));

@@ -259,15 +259,15 @@ class CoverSteps:
         behind = steps[[s.node for s in steps].index(step.node) + 1:]
         factor = ONE
         for other in behind:
-            if other.kind == "convert" and (is_own or row.price.list_rate is None):
+            if other.kind == "convert":
                 factor *= self.number(other.body.get("multiply", 1), row, other) / self.number(other.body.get("divide", 1), row, other)
-            elif other.kind in ("rate", "tier", "percent"):
+            elif other.kind in ("rate", "tier", "percent") or (other.kind == "formula" and row.price.list_rate is not None and not is_own):
                 return self.first_rate(row, flow, other, is_own) * factor
         return ZERO
 
     def first_rate(self, row, flow, step, is_own=False):
         if row.price.list_rate is not None and not is_own:
-            return row.price.list_rate
+            return row.price.list_rate / num(step.body.get("per", 1) if step.kind == "rate" else 1)
         if step.kind == "tier":
             tier = self.tiers(step, row)[0]
             return tier["rate"] / (tier["package"] or 1)

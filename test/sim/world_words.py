@@ -10,7 +10,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units))
+                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists))
 
 
 def say_more(world, of, stream, others=()):
@@ -452,3 +452,12 @@ def units(world, rng):
         if rng.random() < 0.3 and "on_change" not in body and "min" not in body:
             body["by"] = [*body.get("by", []), "unit"]
             world.has("by.unit")
+
+
+def lists(world, rng):
+    """Public rates of prices, which plans per cent and savings ask."""
+    for owner in [world.catalog, *world.catalog.get("plans", {}).values(), *world.catalog.get("contracts", [])]:
+        for price in owner.get("prices", []):
+            if isinstance(price, dict) and "components" not in price and "fixed" not in price["steps"][0] and rng.random() < 0.5:
+                price["list"] = world.rate(rng)
+                world.has("price.list_rate")
