@@ -280,10 +280,10 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     struct charge asks = scope;
     struct dec f;
     asks.contract = contract;
+    asks.keys = scope.keys = bucket_keys_of_name(work, name); /* numbers may ask of a resource */
     struct charge owed = scope;
     TRY(step_charge_due(work, step, state, &asks, &owed, &f));
     scope.kind = owed.kind;
-    scope.keys = bucket_keys_of_name(work, name);
     scope.sku = owed.sku;
     scope.amount = scope.net = scope.list = *amount = owed.amount;
     if (dec_is_zero(scope.amount)) {
