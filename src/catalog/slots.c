@@ -319,6 +319,9 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
     uint32_t *clocks = NULL;
     for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
         const struct step *step = &price->steps[i];
+        if (step->kind == STEP_FIXED) {
+            continue; /* of a tariff: it takes no rows, and cuts none */
+        }
         price->asks_contract = price->asks_contract || step_asks_contract(step, of_contract);
         for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
             const struct tally *tally = &catalog->tallies[t];

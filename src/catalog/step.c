@@ -632,5 +632,5 @@ bool step_asks_contract(const struct step *step, bool of_contract)
          (step->kind == STEP_BOUND && step->bound.proration.rule != PRORATE_NONE))) {
         return true;
     }
-    return step->kind != STEP_FIXED && step_asks_parameters(step); /* which takes no rows */
+    return step_asks_parameters(step);
 }

@@ -412,6 +412,8 @@ class Setup:
         price = self.price(kind.at(at))
         terms = [] if self.is_one_value(meter) else self.terms_at(kind.account, at)
         for step in [*price.steps, *terms] if price else []:
+            if step.kind == "fixed":  # it takes no rows, and cuts none
+                continue
             if step.kind == "credit" and "clock" not in step.body:
                 out = max(out, self.grants_since(step, at))
             if step.clock in ("row", "period", "always"):
