@@ -575,7 +575,8 @@ class ChargeSteps:
     def settle_fees(self):
         for key, bucket in list(self.memory("fees", dict).items()):
             row, step = bucket["last"]
-            if not bucket.get("settled") and self.cut[0] < self.due(self.flow_of(row), step, key[2]) <= self.cut[1]:
+            waits = "min" in step.body or step.body.get("settle") == "at_end"  # others are corrected where they have charges
+            if waits and not bucket.get("settled") and self.cut[0] < self.due(self.flow_of(row), step, key[2]) <= self.cut[1]:
                 self.charge_fee(key, bucket)
 
     # ---- tax ----
