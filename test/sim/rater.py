@@ -135,7 +135,7 @@ class Bill(ChargeSteps, CoverSteps):
         self.setup, self.payer, self.cut = setup, payer, cut
         self.memories = previous.memories if previous else {}
         self.goes_on = previous is not None and previous.cut[1] == cut[0]
-        self.currency = setup.currency(payer)
+        self.currency = setup.currency(payer, cut)
         self.charges, self.numbers, self.wallets, self.opened, self.level = [], {}, [], {}, None
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (

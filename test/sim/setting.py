@@ -99,13 +99,13 @@ class TermPrice:
 
 
 class Price:
-    def __init__(self, setup, record, level):
+    def __init__(self, setup, record, level, currency=None):
         skus = record["sku"]
         self.skus = None if skus == "*" else [skus] if isinstance(skus, str) else skus
         self.name = record.get("name", str(skus))
         self.level, self.public = level, record.get("public", True)
         self.list_rate = num(record["list"]) if "list" in record else None
-        self.currency = record.get("currency") or setup.catalog.get("currency", "USD")
+        self.currency = record.get("currency") or currency or setup.catalog.get("currency", "USD")
         self.where = {name: values if isinstance(values, list) else [values]
                       for name, values in record.get("where", {}).items()}
         self.start = setup.date(record.get("from"), times.MIN)
@@ -254,8 +254,11 @@ class Setup:
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
 
-    def currency(self, payer):
-        """What a payer is billed in."""
+    def currency(self, payer, cut):
+        """What a payer is billed in: as a contract of its own says that holds in the time of the bill, else as the account does."""
+        for start, end, contract in self.contracts[payer]:
+            if start < cut[1] and cut[0] < end and contract.get("currency"):
+                return contract["currency"]
         return self.records.get(payer, {}).get("currency") or self.catalog.get("currency", "USD")
 
     def rate(self, price, into, row, payer, cut):
@@ -333,7 +336,7 @@ class Setup:
             if isinstance(price, str):
                 out += [p for p in self.public if p.name == price]
             else:
-                out.append(Price(self, price, level))
+                out.append(Price(self, price, level, owner.get("currency")))
         return out
 
     def read_terms(self):

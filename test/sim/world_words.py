@@ -2,6 +2,7 @@
 import times
 import world_terms
 from world import SAID, Raw
+from world_currency import DIGITS
 
 
 def add(world):
@@ -10,7 +11,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists))
+                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies))
 
 
 def say_more(world, of, stream, others=()):
@@ -461,3 +462,35 @@ def lists(world, rng):
             if isinstance(price, dict) and "components" not in price and "fixed" not in price["steps"][0] and rng.random() < 0.5:
                 price["list"] = world.rate(rng)
                 world.has("price.list_rate")
+
+
+# ---- currencies ----
+
+def own_currencies(world, rng):
+    """Plans and contracts that say what their prices are in; contracts, what their buyer is billed in.  All payers say one currency, or
+    those of accounts that are alone any."""
+    catalog = world.catalog
+    if "currencies" not in catalog:
+        return
+    codes = sorted({row[0] for row in catalog["tables"]["fx"]["rows"]})
+    fit = [code for code in codes if DIGITS[code] >= DIGITS[catalog["currency"]]]
+    one = rng.choice(fit)
+    alone = [account for account in world.ids if not any(account in (m["account"], m["organization"]) for m in world.all_memberships())]
+    is_one = rng.random() < 0.5
+    for record in world.accounts if is_one else ():
+        record["currency"] = one
+    for plan in catalog.get("plans", {}).values():
+        if rng.random() < 0.6 and not shares(plan):
+            plan["currency"] = rng.choice(fit)
+            world.has("currencies.plan")
+    chosen = {}
+    for contract in catalog.get("contracts", []):
+        if (is_one or contract["buyer"] in alone) and rng.random() < 0.7 and not shares(contract):
+            contract["currency"] = one if is_one else chosen.setdefault(contract["buyer"], rng.choice(fit))
+            world.has("currencies.contract")
+
+
+def shares(owner):
+    """Whether prices of a plan or contract have steps that others use, whose amounts they would mix."""
+    return any("use" in step for price in owner.get("prices", []) if isinstance(price, dict)
+               for steps in [price["steps"], *price.get("components", {}).values()] for step in steps)
