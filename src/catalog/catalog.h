@@ -364,6 +364,7 @@ struct step_rate {
     const struct expr *from;        /* instead of cases: the row says its rate */
     bool has_per;
     struct dec per; /* divides the quantity */
+    int per_digits; /* it is 10 to this power, 0 without one; -1: it is no such power */
 };
 
 /* A percentage of each row's quantity, and an amount for each event. */

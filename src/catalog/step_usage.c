@@ -308,6 +308,16 @@ static void read_table_use(struct work *work, struct step_rate *rate)
     rate->table = other;
 }
 
+/* n, where a number is 10^n and n is not negative; else -1. */
+static int power_of_ten(struct dec value)
+{
+    int power = -value.scale;
+    for (; value.mantissa > 1 && value.mantissa % 10 == 0; power++) {
+        value.mantissa /= 10;
+    }
+    return value.mantissa == 1 && power >= 0 ? power : -1;
+}
+
 void read_rate(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -361,6 +371,7 @@ void read_rate(struct work *work)
         rate->has_per = read_dec(loader, key(work, "per"), &rate->per);
         if (rate->has_per) {
             check_sign(work, key(work, "per"), "per", &(struct number){rate->per, NULL}, POSITIVE);
+            rate->per_digits = power_of_ten(rate->per);
         }
     }
 }

@@ -127,6 +127,83 @@ static enum status exclude_unpriced(struct work *work, uint32_t index)
     return OK;
 }
 
+/* The rows of a bill that are on one curve: of an account, a SKU and a step of a version of a
+ * price, at one rate. */
+struct rate_key {
+    const struct price *price;
+    i128 mantissa; /* of the rate, the same however it was written */
+    uint32_t account, sku, node;
+    int32_t scale;
+};
+struct rate_curve {
+    struct dec x, y; /* quantity so far, and what it has come to */
+};
+
+static struct rate_curve *find_curve(struct work *work, const struct step *step,
+                                     const struct charge *charge, struct dec rate)
+{
+    while (rate.scale > 0 && rate.mantissa % 10 == 0) {
+        rate.mantissa /= 10;
+        rate.scale--;
+    }
+    struct rate_key key;
+    memset(&key, 0, sizeof key); /* gaps, too */
+    key.price = charge->price;
+    key.mantissa = rate.mantissa;
+    key.account = charge->account;
+    key.sku = charge->sku;
+    key.node = step->node;
+    key.scale = rate.scale;
+    if (!work->rate_map.arena) {
+        map_init(&work->rate_map, work->arena, 0);
+    }
+    struct map_slot *slot =
+        map_take(&work->rate_map, (struct text){(const char *)&key, sizeof key});
+    if (slot->value == MAP_NONE) {
+        slot->key = text_copy(work->arena, slot->key);
+        slot->value = work->rate_curve_count;
+        work->rate_curves = arena_room(work->arena, work->rate_curves, work->rate_curve_count,
+                                       &work->rate_curve_capacity, sizeof *work->rate_curves);
+        work->rate_curves[work->rate_curve_count++] = (struct rate_curve){DEC_ZERO, DEC_ZERO};
+    }
+    return &work->rate_curves[slot->value];
+}
+
+/* Whether 18 digits hold what a quantity costs at a rate, all of it. */
+static enum status is_exact(const struct step_rate *body, struct dec quantity, struct dec rate,
+                            bool *exact, struct error *err)
+{
+    const struct dec per = body->has_per ? body->per : (struct dec){1, 0};
+    struct dec less, more;
+    *exact = body->per_digits >= 0 && quantity.scale + rate.scale + body->per_digits <= DEC_SCALE;
+    if (!*exact) {
+        TRY(dec_multiply_divide(quantity, rate, per, DEC_SCALE, ROUND_DOWN, &less, err));
+        TRY(dec_multiply_divide(quantity, rate, per, DEC_SCALE, ROUND_UP, &more, err));
+        *exact = dec_equal(less, more);
+    }
+    return OK;
+}
+
+/* What a row costs, but for its flat.  Rows that 18 digits hold are by themselves; others are
+ * pieces of their curve, of which each value is rounded once, so that a third and two thirds are a
+ * whole. */
+static enum status rate_row(struct work *work, const struct step *step, const struct charge *charge,
+                            struct dec rate, struct dec *amount)
+{
+    bool exact;
+    TRY(is_exact(&step->rate, charge->quantity, rate, &exact, work->err));
+    if (exact) {
+        return rate_amount(&step->rate, charge->quantity, rate, amount, work->err);
+    }
+    struct rate_curve *curve = find_curve(work, step, charge, rate);
+    struct dec x, y;
+    TRY(dec_add(curve->x, charge->quantity, &x, work->err));
+    TRY(rate_amount(&step->rate, x, rate, &y, work->err));
+    TRY(dec_subtract(y, curve->y, amount, work->err));
+    *curve = (struct rate_curve){x, y};
+    return OK;
+}
+
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
@@ -138,7 +215,7 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
     if (!found) {
         return exclude_unpriced(work, index);
     }
-    TRY(rate_amount(&step->rate, charge->quantity, rate, &amount, work->err));
+    TRY(rate_row(work, step, charge, rate, &amount));
     TRY(dec_add(amount, flat, &amount, work->err));
     list = amount;
     if (charge->price->has_list) {

@@ -5,6 +5,7 @@
 #ifndef FARTHING_PRICE_WORK_H
 #define FARTHING_PRICE_WORK_H
 
+#include "base/map.h"
 #include "base/sort.h"
 #include "price/close.h"
 #include "price/curve.h"
@@ -112,6 +113,10 @@ struct work {
     struct opening_note *notes; /* of pricing->opening */
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
+
+    struct map rate_map; /* curves of rates: step_rate.c */
+    struct rate_curve *rate_curves;
+    uint32_t rate_curve_count, rate_curve_capacity;
 
     struct exclusions excluded;
     struct trace *traces;

@@ -132,6 +132,7 @@ class Bill(ChargeSteps, CoverSteps):
     asked_at = None  # when tables are asked; None: at the row's time
 
     def __init__(self, setup, payer, cut, rows, previous=None):
+        self.rate_curves = {}  # quantity so far: see rated
         self.setup, self.payer, self.cut = setup, payer, cut
         self.memories = previous.memories if previous else {}
         self.goes_on = previous is not None and previous.cut[1] == cut[0]
@@ -835,9 +836,17 @@ class Bill(ChargeSteps, CoverSteps):
                     continue
                 if row.events == 0 and row.meter and "spread" in self.setup.catalog["meters"][row.meter]:
                     flat = ZERO  # later pieces of events, which have paid it
-                amount = quantize(flow.quantity * rate / per + flat)
-                out.append(flow.charge(step, amount, rate))
+                out.append(flow.charge(step, self.rated(row, flow.quantity, step, rate, per) + flat, rate))
             row.flows = out
+
+    def rated(self, row, quantity, step, rate, per):
+        """What 18 digits do not hold goes along a curve of its account, SKU, price and rate, whose values are rounded once."""
+        if quantize(quantity * rate / per) == quantity * rate / per:
+            return quantity * rate / per
+        key = row.account, row.sku, id(row.price), id(step), rate
+        before = self.rate_curves.get(key, ZERO)
+        self.rate_curves[key] = before + quantity
+        return quantize((before + quantity) * rate / per) - quantize(before * rate / per)
 
     def rate_of(self, row, flow, step):
         """(rate, how many units it is for, flat) of a row; without a rate: it has none."""
