@@ -1149,8 +1149,8 @@ enum status payers_rehearse(struct run *run)
     arena_rewind(&worker->handed, ARENA_EMPTY);
     if (status == ERR_LIMIT || rehearsal.is_out) {
         (void)fail(run->err, ERR_LIMIT,
-                   "the memory limit is reached while credits are followed that go along with "
-                   "accounts from payer to payer");
+                   "the memory limit is reached while credits or gauges are followed that go "
+                   "along with accounts from payer to payer");
         return fail_hint(run->err, "allow more with --memory, or bill turn by turn, each with the "
                                    "closing of the one before as --opening");
     }

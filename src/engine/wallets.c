@@ -95,7 +95,8 @@ static bool has_gauges(const struct run *run)
 static void find_gauges(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
-    for (uint32_t a = 0; has_gauges(run) && a < accounts->own_count; a++) {
+    const bool can_move = has_gauges(run);
+    for (uint32_t a = 0; can_move && a < accounts->own_count; a++) {
         uint32_t payer;
         if (!payers_are_several(run, a)) {
             continue;
@@ -400,15 +401,26 @@ static void hand_over(struct run *run, const struct turn *turn, const struct han
     }
 }
 
-/* Nor does who gets an account of it of what its gauges were. */
+static bool has_in(const struct run *run, const struct turn *turn, uint32_t account)
+{
+    uint32_t payer;
+    bool has = false;
+    for (instant at = turn->cut.from;
+         !has && at < turn->cut.to && payers_next(run, account, &at, &payer);) {
+        has = payer == turn->payer;
+    }
+    return has;
+}
+
+/* Who gets an account that a payer had which could not be billed knows nothing of its gauges. */
 static void lose_gauges(struct run *run, const struct turn *turn)
 {
-    const struct accounts *accounts = run->accounts;
-    for (uint32_t a = 0; has_gauges(run) && a < accounts->own_count; a++) {
-        const uint32_t heir = payers_are_several(run, a) &&
-                                      accounts_payer(accounts, a, turn->cut.to - 1) == turn->payer
-                                  ? account_heir(run, turn->payer, a, turn->cut.to)
-                                  : turn->payer;
+    const bool can_lose = has_gauges(run);
+    for (uint32_t a = 0; can_lose && a < run->accounts->own_count; a++) {
+        if (!payers_are_several(run, a) || !has_in(run, turn, a)) {
+            continue;
+        }
+        const uint32_t heir = account_heir(run, turn->payer, a, turn->cut.to);
         if (heir != turn->payer) {
             add_moved_gauge(
                 run, heir,

@@ -37,9 +37,9 @@ enum status wallets_gauges(const struct run *run, struct arena *arena, uint32_t 
                            struct period cut, const struct meter_state ***states, uint32_t *count,
                            struct error *err);
 
-/* Prices a payer for a cut that begins with what wallets_hand_on says and what its cut before has
- * left; what `left` has stays until the payer's next.  ERR_CORRUPT, ERR_IO: nothing goes on; another
- * error: it cannot be billed for this and what is behind. */
+/* Prices a payer for a cut that begins with what wallets_hand_on and wallets_gauges say and what
+ * its cut before has left; what `left` has stays until the payer's next.  ERR_CORRUPT, ERR_IO:
+ * nothing goes on; another error: it cannot be billed for this and what is behind. */
 typedef enum status wallets_price(void *context, uint32_t payer, struct period cut, bool is_first,
                                   struct handover *left, struct error *err);
 /* Finds run->moved: of all cuts that begin before an instant. */

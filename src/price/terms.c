@@ -721,8 +721,8 @@ static enum status choose_bases(struct run *run, const struct term *term, const 
     return status == OK ? OK : work_fail(work, status, term->list, step, payer);
 }
 
-/* The best of a group was found by the numbers that the first charge it won has asked; its order may
- * have another charge first. */
+/* The best of a group was found by the numbers that the first charge it won has asked; its order
+ * may have another charge first. */
 static enum status keep_numbers(struct run *run, const struct step *step, uint32_t count)
 {
     struct work *work = run->work;

@@ -273,8 +273,7 @@ class Usage:
             self.rows[(row.payer, row.cut)].append(row)
 
     def carry(self, rows):
-        """The last state of a gauge goes into the next bill, as if it were of its first slot: that of `latest` to
-        who pays for its account then, others while it is the same payer."""
+        """The last state of a gauge goes into the next bill, as if it were of its first slot, to who pays for its account then."""
         gauges = defaultdict(list)
         for row in list(rows.values()):
             if self.setup.catalog["meters"][row.meter].get("carry") and self.setup.aggregate(row.meter) == "latest":
@@ -286,26 +285,51 @@ class Usage:
                     if before and self.setup.payer(series[0], cut[0]) == payer:
                         key = (payer, cut, cut[0], *series)
                         rows.setdefault(key, Row(key)).carried = max(before)
-        last = defaultdict(dict)  # (payer, series): {cut: state}
+        last = defaultdict(dict)  # series: {(payer, cut): state}
         for key, row in rows.items():
             if (self.setup.catalog["meters"][row.meter].get("carry")
                     and self.setup.aggregate(row.meter) in ("max", "min")):
-                series = (row.payer, row.account, row.resource, row.sku, row.dims, row.meter)
+                series = (row.account, row.resource, row.sku, row.dims, row.meter)
                 pick = max if self.setup.aggregate(row.meter) == "max" else min
                 state = ((row.time,), pick(value for _, value in row.values))  # of its last slot
-                last[series][row.cut] = max(last[series].get(row.cut, state), state)
-        for (payer, account, resource, sku, dims, meter), states in last.items():
-            state = None
-            for cut in self.setup.cuts(payer):
-                if state is not None and self.setup.payer(account, cut[0]) == payer:
-                    key = (payer, cut, cut[0], account, resource, sku, dims, meter)
-                    rows.setdefault(key, Row(key)).carried = state
-                    state = ((cut[0],), state[1])  # it is of the first slot now
-                    if states.get(cut, state)[0] == state[0]:  # one slot has both
-                        pick = max if self.setup.aggregate(meter) == "max" else min
-                        states[cut] = state = (state[0], pick(state[1], states.get(cut, state)[1]))
-                    states[cut] = max(states.get(cut, state), state)
-                state = states.get(cut, state)
+                place = row.payer, row.cut
+                last[series][place] = max(last[series].get(place, state), state)
+        turns = sorted(((cut, payer) for payer in self.setup.accounts for cut in self.setup.cuts(payer)), key=lambda turn: (turn[0][0], turn[1]))
+        for series, states in last.items():
+            self.carry_extremes(rows, series, states, turns)
+
+    def carry_extremes(self, rows, series, states, turns):
+        """The greatest or least value of the last slot of a turn goes to who pays for the account as that ends, into the turn that begins then
+        or next, if the account is with that one then; else it stays until one is."""
+        account, resource, sku, dims, meter = series
+        pick = max if self.setup.aggregate(meter) == "max" else min
+        waiting = []  # (who has it, from when on, value)
+        for cut, payer in turns:
+            came, rest = [], []
+            for item in waiting:
+                (came if item[0] == payer and item[1] <= cut[0] else rest).append(item)
+            waiting = rest
+            left = []
+            if self.setup.payer(account, cut[0]) == payer:
+                if came:
+                    key = (payer, cut, cut[0], *series)
+                    carried = pick(value for _, _, value in came)
+                    rows.setdefault(key, Row(key)).carried = ((cut[0],), carried)
+                    state = ((cut[0],), carried)  # it is of the first slot now
+                    own = states.get((payer, cut), state)
+                    if own[0] == state[0]:  # one slot has both
+                        own = state = (state[0], pick(state[1], own[1]))
+                    states[(payer, cut)] = max(own, state)
+            else:
+                left = [value for _, _, value in came]
+            if (payer, cut) in states:
+                left = [states[(payer, cut)][1]]
+            for value in left:
+                heir = self.setup.payer(account, cut[1])
+                nexts = [other for other, whose in turns if whose == heir and other[0] >= cut[1]]
+                if not nexts or self.setup.payer(account, nexts[0][0]) != heir:
+                    heir = payer
+                waiting.append((heir, cut[1], value))
 
     def slots(self, payer, cut, account, sku, dims, meter):
         """The time of a cut in which the payer pays for the account, slot by slot."""
