@@ -682,6 +682,14 @@ static int compare_ids(const void *a_line, const void *b_line)
     return hash_compare(a->id, b->id);
 }
 
+/* One line may have been billed in two currencies, if not at one time. */
+static int compare_ids_and_currencies(const void *a_line, const void *b_line)
+{
+    const struct line *a = a_line, *b = b_line;
+    int order = compare_ids(a, b);
+    return order ? order : text_compare(a->currency, b->currency);
+}
+
 static void negate_line(struct arena *arena, struct line *line)
 {
     if (line->conversion) {
@@ -713,17 +721,17 @@ static bool is_nothing(const struct line *line)
            (!line->conversion || dec_is_zero(line->conversion->amount));
 }
 
-/* Lines of one id become one; what is zero goes. */
-static enum status merge_by_id(struct arena *arena, struct line *lines, uint32_t *count,
-                               struct error *err)
+/* Lines that are equal become one; what is zero goes. */
+static enum status merge_equal(struct arena *arena, struct line *lines, uint32_t *count,
+                               int (*compare)(const void *, const void *), struct error *err)
 {
     uint32_t kept = 0;
     if (*count > 1) {
-        qsort(lines, *count, sizeof *lines, compare_ids);
+        qsort(lines, *count, sizeof *lines, compare);
     }
     for (uint32_t i = 0; i < *count;) {
         struct line line = lines[i++];
-        while (i < *count && compare_ids(&line, &lines[i]) == 0) {
+        while (i < *count && compare(&line, &lines[i]) == 0) {
             TRY(merge_line(arena, &line, &lines[i++], err));
         }
         if (!is_nothing(&line)) {
@@ -751,7 +759,7 @@ static const struct line *find_other_currency(const struct bill *bill, const str
 static enum status settle_currency(struct arena *arena, struct bill *bill, struct line *lines,
                                    uint32_t *count, struct error *err)
 {
-    TRY(merge_by_id(arena, lines, count, err));
+    TRY(merge_equal(arena, lines, count, compare_ids_and_currencies, err));
     const struct line *other = find_other_currency(bill, lines, *count);
     if (other && bill->line_count == 0) {
         bill->currency = other->currency;
@@ -785,7 +793,7 @@ static enum status subtract_issued(struct arena *arena, struct bill *bill,
     for (uint32_t i = 0; i < apart_count; i++) {
         *add_line(arena, bill) = apart[i];
     }
-    TRY(merge_by_id(arena, bill->lines, &bill->line_count, err));
+    TRY(merge_equal(arena, bill->lines, &bill->line_count, compare_ids, err));
     if (bill->line_count > 1) {
         qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_lines);
     }
