@@ -300,9 +300,12 @@ static void add_echoes(struct worker *worker, struct event_records *records,
 {
     const struct run *run = worker->run;
     bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
-    bool was_told = has_opening && is_outside &&
-                    (at < run->period.from ||
-                     run_was_billed(run, accounts_payer(run->accounts, record->account, at), at));
+    /* What nobody but a view was billed for is not excluded, but was told as well. */
+    bool was_told =
+        has_opening &&
+        (at < run->period.from ||
+         (is_outside &&
+          run_was_billed(run, accounts_payer(run->accounts, record->account, at), at)));
     uint32_t payers[PAYERS_MAX], count = 0, payer;
     struct period span = {.to = at > run->period.from ? at : run->period.from};
     while (next_billed(run, record->account, &span, &payer)) {
@@ -485,7 +488,8 @@ static void add_measure(struct worker *worker, struct event_records *records,
             add_echoes(worker, records, record, &made, meter, event->at);
         }
     } else if (meter->aggregate == AGGREGATE_LATEST && meter->carry && run->has_cuts &&
-               !(record->flags & RECORD_EXCLUDED) && run->steady_payer[account] == NONE) {
+               event->at >= run->period.from && !(record->flags & RECORD_EXCLUDED) &&
+               run->steady_payer[account] == NONE) {
         made.account = account;
         add_gauge_echoes(worker, records, record, &made, event->at);
     }
