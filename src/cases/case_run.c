@@ -9,6 +9,7 @@
 
 #include "cases/cases.h"
 #include "engine/load.h"
+#include "render/render.h"
 
 enum { LINES_MAX_BYTES = 256 * 1024 * 1024 };
 

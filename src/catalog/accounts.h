@@ -179,10 +179,6 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
 
 /* The first setting of an account, or where it would be. */
 uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t account);
-/* What records say of an account at an instant under a name; false when nothing.  *is_there: they
- * say something of it then, under whatever name. */
-bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
-                      struct expr_value *value, bool *is_there);
 /* What records and the catalog say of a customer at an instant, under a name of the catalog's: of
  * the account, or where they say nothing of it then, of the payer.  EXPR_MISSING: nothing. */
 struct expr_value accounts_customer(const struct accounts *accounts, const struct catalog *catalog,

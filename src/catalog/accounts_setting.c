@@ -175,8 +175,10 @@ uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t accoun
                       offsetof(struct setting, account), account);
 }
 
-bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
-                      struct expr_value *value, bool *is_there)
+/* What records say of an account at an instant under a name; false when nothing.  *is_there: they
+ * say something of it then, under whatever name. */
+static bool find_setting(const struct accounts *accounts, uint32_t account, uint32_t name,
+                         instant at, struct expr_value *value, bool *is_there)
 {
     uint32_t low = accounts_first_setting(accounts, account);
     bool found = false;
@@ -202,7 +204,7 @@ static struct expr_value said_of(const struct accounts *accounts, const struct c
     account = accounts_own(accounts, account);
     *is_there = false;
     if (account == NONE /* nobody: see accounts_views.c */ ||
-        accounts_setting(accounts, account, name, at, &value, is_there)) {
+        find_setting(accounts, account, name, at, &value, is_there)) {
         return value;
     }
     uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);
@@ -238,13 +240,13 @@ static bool find_sharing(const struct accounts *accounts, const struct catalog *
     *group = TEXT("");
     *mode = SHARING_ALL;
     if (accounts->setting_count > 0) {
-        if (accounts_setting(accounts, account, SETTING_SHARING, at, &value, &is_there)) {
+        if (find_setting(accounts, account, SETTING_SHARING, at, &value, &is_there)) {
             is_said = true;
             *mode = text_equal(value.text, TEXT("none"))    ? SHARING_NONE
                     : text_equal(value.text, TEXT("group")) ? SHARING_GROUP
                                                             : SHARING_ALL;
         }
-        if (accounts_setting(accounts, account, SETTING_GROUP, at, &value, &is_there)) {
+        if (find_setting(accounts, account, SETTING_GROUP, at, &value, &is_there)) {
             is_said = true;
             *group = value.text;
         }

@@ -29,7 +29,8 @@ static int compare_nodes(const void *a, const void *b)
     return text_compare((*left)->key, (*right)->key);
 }
 
-struct section collect_list(struct loader *loader, const char *key)
+/* All entries of a top-level list over all files. */
+static struct section collect_list(struct loader *loader, const char *key)
 {
     struct section section = {0};
     uint32_t capacity = 0;

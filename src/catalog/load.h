@@ -282,8 +282,6 @@ void name_set_sort(struct name_set *set);
 
 /* All entries of a top-level mapping over all files, each name once, sorted by name. */
 struct section collect_mapping(struct loader *loader, const char *key);
-/* All entries of a top-level list over all files. */
-struct section collect_list(struct loader *loader, const char *key);
 
 void load_clocks(struct loader *loader);
 /* csv_columns.c: node may be NULL */

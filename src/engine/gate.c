@@ -5,6 +5,7 @@
 
 #include "engine/room.h"
 #include "engine/texts.h"
+#include "feed/output.h"
 
 void gate_enter(struct worker *worker)
 {

@@ -7,6 +7,7 @@
 #include "engine/ingest.h"
 
 #include "decode/segment.h"
+#include "engine/load.h"
 #include "engine/restatement.h"
 #include "engine/strangers.h"
 

@@ -38,6 +38,8 @@ enum status load_state(struct run *run);
 instant late_before(const struct catalog *catalog, instant at);
 /* Whose billing a payer has, all through the run. */
 struct billing_of run_billing(const struct run *run, uint32_t payer);
+/* The cut of the payer that holds an instant; false when none does. */
+bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut);
 
 /* pending.c: whether some step may charge at a turn's end what it does not before. */
 bool pending_is_possible(const struct catalog *catalog);

@@ -3,6 +3,8 @@
  */
 #include "engine/margins.h"
 
+#include "render/render.h"
+
 /* What the lines of a contract come to in a currency: before tax, and the tax. */
 struct contract_sum {
     uint32_t contract, next; /* of the contract, in another currency; NONE */

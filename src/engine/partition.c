@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "engine/gate.h"
+#include "engine/load.h"
 #include "engine/room.h"
 
 /* Records: what they need from memory is asked for this early, and they themselves earlier still.

@@ -11,12 +11,13 @@
 #include "engine/issued.h"
 #include "engine/load.h"
 #include "engine/margins.h"
-#include "engine/room.h"
 #include "engine/samples.h"
 #include "engine/sourced.h"
 #include "engine/unbilled.h"
 #include "engine/waiting.h"
 #include "engine/wallets.h"
+#include "feed/output.h"
+#include "render/render.h"
 
 /* ---- what a payer is priced and billed with -------------------------------------------------- */
 

@@ -8,11 +8,12 @@
 #include "engine/cut_value.h"
 #include "engine/folder.h"
 #include "engine/issued.h"
-#include "engine/margins.h"
 #include "engine/letter.h"
+#include "engine/margins.h"
 #include "engine/restatement.h"
 #include "engine/run.h"
 #include "engine/strangers.h"
+#include "feed/output.h"
 
 /* By file, then by block. */
 static int compare_pieces(const void *a_piece, const void *b_piece)

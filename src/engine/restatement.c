@@ -7,6 +7,7 @@
 #include "engine/conflict.h"
 #include "engine/restatement.h"
 #include "engine/run.h"
+#include "feed/output.h"
 
 static enum status check_input(struct run *run, const char *name, struct text wanted,
                                const struct digest *digest)

@@ -10,8 +10,7 @@
 #include "engine/run.h"
 #include "farthing.h"
 
-/* A run that restates a closed period: correct.c says what it is, restatement.c holds it to that.
- */
+/* A file that was read when the period was closed. */
 struct known_file {
     const char *path;
     const char *recorded; /* its path then */
@@ -52,8 +51,7 @@ struct restatement {
      * other turns now. */
     struct failure *failures, *shifted;
     uint32_t failure_count, shifted_count;
-    bool is_torn; /* one of both is torn: nothing was written */
-    /* Results: */
+    bool is_torn;     /* one of both is torn: nothing was written */
     bool is_written;  /* something has changed */
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
     uint64_t late_records, late_refused, late_conflicts;

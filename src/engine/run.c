@@ -5,6 +5,7 @@
 #include "engine/opening.h"
 #include "engine/restatement.h"
 #include "engine/room.h"
+#include "feed/output.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -27,8 +27,6 @@
 #include "engine/strangers.h"
 #include "farthing.h"
 #include "feed/feed.h"
-#include "feed/output.h"
-#include "render/render.h"
 #include "usage/usage.h"
 
 /* Events as a whole, whatever meters they have: how many, and the sum of their fingerprints. */
@@ -325,7 +323,7 @@ struct run {
     uint32_t warning_count, warning_capacity;
 };
 
-/* ---- ingest.c, accept.c, settle.c, report.c ---- */
+/* ---- ingest.c, accept.c, settle.c, payer.c, report.c ---- */
 
 enum status run_read(struct run *run);
 enum status run_accept(struct run *run);
@@ -371,9 +369,6 @@ uint32_t run_payer(const struct run *run, struct text payer, struct text contrac
 bool payers_next(const struct run *run, uint32_t account, instant *at, uint32_t *payer);
 /* Whether they are more than one. */
 bool payers_are_several(const struct run *run, uint32_t account);
-
-/* The cut of the payer that holds an instant; false when none does. */
-bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut);
 
 static inline uint32_t book_partition(const struct run *run, uint32_t payer)
 {

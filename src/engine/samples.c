@@ -1,6 +1,8 @@
 /* samples.c - see samples.h. */
 #include "engine/samples.h"
 
+#include "render/render.h"
+
 /* Into the memory of the partition's records, which has room for them (SAMPLE_UNIT_BYTES): what a
  * payer may take does not depend on whether they are in a file. */
 static enum status find_samples(struct worker *worker, const struct records *records,

@@ -14,6 +14,8 @@
 #include "engine/sourced.h"
 #include "engine/texts.h"
 #include "engine/waiting.h"
+#include "feed/output.h"
+#include "render/render.h"
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {

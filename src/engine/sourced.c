@@ -1,6 +1,8 @@
 /* sourced.c - see sourced.h. */
 #include "engine/sourced.h"
 #include "engine/unbilled.h"
+#include "feed/output.h"
+#include "render/render.h"
 
 #include <stdlib.h>
 

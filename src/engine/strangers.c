@@ -1,6 +1,7 @@
 /* strangers.c - the first names that are no account, or no SKU. */
-#include "engine/run.h"
 #include "engine/strangers.h"
+
+#include <string.h>
 
 /* Of a name that is cut no character is left in parts. */
 static void set_name(struct stranger *stranger, struct text name)

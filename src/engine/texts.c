@@ -3,6 +3,7 @@
 
 #include "engine/gate.h"
 #include "engine/room.h"
+#include "feed/output.h"
 
 /* In a block: its bytes follow. */
 struct held_piece {

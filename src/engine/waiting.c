@@ -12,6 +12,7 @@
 #include "engine/payer.h"
 #include "engine/samples.h"
 #include "engine/waiting.h"
+#include "render/render.h"
 
 bool run_waits(const struct run *run, uint32_t payer)
 {

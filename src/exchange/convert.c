@@ -20,6 +20,7 @@
 #include "engine/load.h"
 #include "engine/run.h"
 #include "exchange/parquet.h"
+#include "feed/output.h"
 
 enum { FILE_MAX_BYTES = 1 << 30, NAME_BYTES = 32 };
 #define LETTERS_NAME "dead_letters.ndjson"

@@ -25,11 +25,10 @@
  */
 #include <stdlib.h>
 
+#include "engine/handle.h"
 #include "inspect/diff_sets.h"
 #include "inspect/diff_sums.h"
 #include "inspect/diff_tell.h"
-#include "engine/handle.h"
-#include "engine/run.h"
 
 /* Lines of one id, or several of one tier, class or item, on both sides. */
 struct change {

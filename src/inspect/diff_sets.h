@@ -1,4 +1,4 @@
-/* diff_sets.h - two sets of bills, read payer by payer.  Private to diff.c.
+/* diff_sets.h - two sets of bills, read payer by payer.  Private to this room.
  *
  * A set is what a folder's run made: its lines.csv and usage.csv and, of corrections, the lines of
  * the bills that they correct, from the folders that run.json names.
@@ -7,8 +7,8 @@
 #define FARTHING_INSPECT_DIFF_SETS_H
 
 #include "base/map.h"
-#include "inspect/diff_terms.h"
 #include "engine/folder.h"
+#include "inspect/diff_terms.h"
 #include "render/render.h"
 
 /* A line of one of the sets. */

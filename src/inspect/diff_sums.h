@@ -1,5 +1,5 @@
-/* diff_sums.h - sums of what the lines of bills say, and parts of them.  Private to diff.c and
- * diff_terms.c.  They are of 256 bits: sums of numbers that have 38 digits may have more. */
+/* diff_sums.h - sums of what the lines of bills say, and parts of them.  Private to this room.
+ * They are of 256 bits: sums of numbers that have 38 digits may have more. */
 #ifndef FARTHING_INSPECT_DIFF_SUMS_H
 #define FARTHING_INSPECT_DIFF_SUMS_H
 

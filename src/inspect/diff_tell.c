@@ -4,7 +4,6 @@
 #include "inspect/diff_tell.h"
 
 #include "inspect/diff_sums.h"
-#include "engine/run.h"
 
 /* ---- values and sums ----------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* diff_tell.h - what has moved between two sets of bills, as a table, CSV or JSON.  Private to
- * diff.c.
+ * this room.
  *
  * A row for each item that has moved, in the order in which they come; then, for each currency,
  * what they come to.
@@ -7,8 +7,8 @@
 #ifndef FARTHING_INSPECT_DIFF_TELL_H
 #define FARTHING_INSPECT_DIFF_TELL_H
 
-#include "inspect/diff_terms.h"
 #include "farthing.h"
+#include "inspect/diff_terms.h"
 #include "render/table.h"
 
 struct moved {

@@ -1,4 +1,4 @@
-/* diff_terms.h - why the amounts of terms moved.  Private to diff.c.
+/* diff_terms.h - why the amounts of terms moved.  Private to this room.
  *
  * What a term adds moves because what it is on has moved, which has reasons of its own, or because
  * the term is another one.  diff.c tells the reasons of what prices charge; diff_terms tells those

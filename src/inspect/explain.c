@@ -9,6 +9,7 @@
 #include "engine/load.h"
 #include "engine/sourced.h"
 #include "engine/wallets.h"
+#include "render/render.h"
 
 enum { CANDIDATES_MAX = 8 };
 
@@ -220,7 +221,8 @@ static enum status check_files(struct explain *x)
     return folder_check(&x->folder, run, "usage.csv", x->err);
 }
 
-enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given)
+/* The line, its bill, and what the bill was made from. */
+static enum status find(struct explain *x, const char *prefix, const struct farthing_bill *given)
 {
     struct text bill;
     TRY(find_line(x, prefix, &bill));
@@ -746,7 +748,8 @@ static enum status price_traced(struct explain *x)
     return price_line(x);
 }
 
-enum status explain_price(struct explain *x)
+/* The line comes out of its payer, priced once more, with the traces of its steps. */
+static enum status price_again(struct explain *x)
 {
     struct run *run = x->run;
     TRY(load_inputs(x));
@@ -775,8 +778,8 @@ static enum status explain_all(struct explain *x, const char *out, const char *l
                                const struct farthing_bill *inputs, enum farthing_form form)
 {
     TRY(folder_open(x->run->env, &x->run->arena, out, &x->folder, x->err));
-    TRY(explain_find(x, line, inputs));
-    TRY(explain_price(x));
+    TRY(find(x, line, inputs));
+    TRY(price_again(x));
     if (x->inputs.events.count > 0) {
         TRY(explain_events(x));
     }

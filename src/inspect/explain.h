@@ -1,8 +1,8 @@
 /* explain.h - all that is known about one line of a bill.  Private to this room.
  *
- *     lines.csv, bills.ndjson, run.json --explain_find--> line, bill, inputs
- *     usage.csv --explain_price--> rows --price_payer, bill_make--> the line again, and the traces
- *                                                                   of its steps
+ *     lines.csv, bills.ndjson, run.json --find--> line, bill, inputs
+ *     usage.csv --price_again--> rows --price_payer, bill_make--> the line again, and the traces
+ *                                                                 of its steps
  *     events    --explain_events--> the very events of its rows
  *     explain_write: the same as text or JSON
  *
@@ -89,14 +89,14 @@ struct explain {
     struct sink_text sink;
     struct table table;
 
-    /* explain_find */
+    /* explain.c: find */
     struct line line; /* as it stands on the bill */
     yyjson_val *read; /* the files of the run, in run.json; NULL */
     struct bill_head head;
     bool is_correction;
     struct farthing_paths billed; /* what the run had as --billed */
 
-    /* explain_price */
+    /* explain.c: price_again */
     uint32_t *chain; /* payers: whose usage is priced first, the bill's last; see find_chain */
     uint32_t chain_count;
     struct usage_row *usage;
@@ -132,8 +132,6 @@ struct explain {
     struct arena decoder_arena, meter_arena, segment_arena;
 };
 
-enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given);
-enum status explain_price(struct explain *x);
 /* Rows, steps and levels of the line, of what was priced. */
 enum status explain_steps(struct explain *x);
 /* The usage rows that a charge of rows stems from. */

@@ -1,6 +1,7 @@
 /* show_bill.c - one bill: its head, a section for each account, the total, and what stands behind
  * it. */
 #include "inspect/show.h"
+#include "render/render.h"
 
 enum {
     CELL_PRODUCT,
