@@ -219,6 +219,19 @@ enum status work_fail(struct work *work, enum status status, const struct price 
     return status;
 }
 
+enum status work_fail_on(struct work *work, enum status status, const struct price *price,
+                         const struct step *step, uint32_t index)
+{
+    const struct charge *charge = &work->charges[index];
+    if (work->err && charge->sku == NONE && charge->step) {
+        struct error inner = *work->err;
+        (void)fail(work->err, status, "what %.*s charges, which has no SKU: %s",
+                   TEXT_ARG(charge->step->name), inner.message);
+        memcpy(work->err->hint, inner.hint, sizeof inner.hint);
+    }
+    return work_fail(work, status, price, step, charge->account);
+}
+
 void work_exclude(struct work *work, uint32_t account, enum exclusion reason, uint32_t meter,
                   const struct total *total)
 {

@@ -944,7 +944,6 @@ enum status step_charge_run(struct work *work, struct entry *entries, uint32_t c
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct price *price = work->term ? work->term->list : charge->price;
-        uint32_t account = charge->account;
         entries[i].next = NONE;
         work->asking = entries[i].step;
         entries[i].bucket = NONE;
@@ -954,7 +953,7 @@ enum status step_charge_run(struct work *work, struct entry *entries, uint32_t c
         }
         enum status status = run_entry(work, &entries[i]);
         if (status != OK) {
-            return work_fail(work, status, price, entries[i].step, account);
+            return work_fail_on(work, status, price, entries[i].step, entries[i].charge);
         }
     }
     for (uint32_t i = 0; i < count; i++) {

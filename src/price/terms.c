@@ -711,7 +711,7 @@ static enum status choose_bases(struct run *run, const struct term *term, const 
         bool takes;
         status = takes_base(run, step, base, &takes);
         if (status != OK) {
-            return work_fail(work, status, term->list, step, work->charges[base->charge].account);
+            return work_fail_on(work, status, term->list, step, base->charge);
         }
         if (takes) {
             run->entries[(*count)++] = (struct entry){.charge = base->charge, .step = step};

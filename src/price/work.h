@@ -290,6 +290,10 @@ enum status work_take_of_row(struct work *work, const struct charge *charge, str
 /* Adds where it happened to work->err and returns its status. */
 enum status work_fail(struct work *work, enum status status, const struct price *price,
                       const struct step *step, uint32_t account);
+/* The same of a charge.  What has no SKU has nothing that expressions ask of one, so it is said
+ * whose charge it is. */
+enum status work_fail_on(struct work *work, enum status status, const struct price *price,
+                         const struct step *step, uint32_t index);
 
 /* One charge at a node and the bucket it is in. */
 struct entry {
