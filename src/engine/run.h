@@ -1,5 +1,5 @@
-/* run.h - a bill run: the one place where computing meets input and output.  Private to this room
- * and those above.
+/* run.h - a bill run: where computing meets input and output.  Private to this room and those
+ * above.
  *
  *     load      catalog, accounts, opening, bills issued before
  *     read      blocks --decode, meter--> arrivals, spooled by key,

@@ -37,11 +37,6 @@ bool explain_has_beside(const struct explain *x)
     return !dec_is_zero(x->beside_taken) || !dec_is_zero(x->beside_amount);
 }
 
-enum status explain_write(struct explain *x, enum farthing_form form)
-{
-    return form == FARTHING_JSON ? explain_write_json(x) : explain_write_text(x);
-}
-
 static void add_at(struct buffer *out, const char *key, instant at)
 {
     if (at > INSTANT_MIN && at < INSTANT_MAX) {
@@ -332,7 +327,7 @@ static enum status flush(struct explain *x, struct buffer *out, size_t most)
     return OK;
 }
 
-enum status explain_write_json(struct explain *x)
+static enum status write_json(struct explain *x)
 {
     enum { PIECE_BYTES = 64 * 1024 };
     struct buffer out;
@@ -385,4 +380,9 @@ enum status explain_write_json(struct explain *x)
     }
     buffer_add_text(&out, TEXT("}\n"));
     return sink_write(&x->sink, buffer_text(&out), x->err);
+}
+
+enum status explain_write(struct explain *x, enum farthing_form form)
+{
+    return form == FARTHING_JSON ? write_json(x) : explain_write_text(x);
 }

@@ -1,11 +1,10 @@
-/* explain_write.h - the two forms of an explanation.  Private to this room. */
+/* explain_write.h - the two forms of an explanation, which share words.  Private to this room. */
 #ifndef FARTHING_INSPECT_EXPLAIN_WRITE_H
 #define FARTHING_INSPECT_EXPLAIN_WRITE_H
 
 #include "inspect/explain.h"
 
 enum status explain_write_text(struct explain *x);
-enum status explain_write_json(struct explain *x);
 /* The slot of a usage row. */
 struct period explain_slot(const struct explain *x, const struct usage_row *row);
 /* Where a step was written; of an override, which is a record, where its price was. */

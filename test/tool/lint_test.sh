@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree"/src/{base,expr,decode,usage,price,render,feed,engine,cli} "$tree/include"
+mkdir -p "$tree"/src/{base,expr,decode,usage,price,render,feed,engine,inspect,exchange,cases,cli} "$tree/include"
 cp -r tool "$tree"
 cp src/base/nofloat.h "$tree/src/base"
 cd "$tree" || exit 1
@@ -122,6 +122,11 @@ layer src/feed/a.c render/x.h 'src/feed/a.c:1: .*below'
 layer src/render/a.c feed/x.h 'src/render/a.c:1: .*below'
 layer src/engine/a.c feed/x.h ''
 layer src/engine/a.c farthing.h ''
+layer src/inspect/a.c engine/x.h ''
+layer src/exchange/a.c farthing.h ''
+layer src/engine/a.c inspect/x.h 'src/engine/a.c:1: .*below'
+layer src/exchange/a.c cases/x.h 'src/exchange/a.c:1: .*below'
+layer src/cases/a.c inspect/x.h 'src/cases/a.c:1: .*below'
 layer src/price/a.c farthing.h 'above'
 layer src/engine/a.c cli/x.h 'below'
 layer src/cli/a.c farthing.h ''
