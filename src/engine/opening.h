@@ -35,8 +35,8 @@ enum status load_opening(struct run *run);
 /* Samples that came with it, into the spool of records. */
 enum status carry_samples(struct run *run);
 
-/* unopened.c: warns when the run begins inside a turn of a step that accumulates, or has meters that
- * carry. */
+/* unopened.c: warns when the run begins inside a turn of a step that accumulates, or has meters
+ * that carry. */
 void warn_of_no_opening(struct run *run);
 
 #endif

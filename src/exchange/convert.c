@@ -615,6 +615,25 @@ static void list_warnings(struct converter *c)
     }
 }
 
+/* Gives the files their names.  What is told of them is made before: behind that nothing fails. */
+static enum status commit(struct converter *c)
+{
+    list_reasons(c);
+    list_warnings(c);
+    if (!c->output) {
+        return OK;
+    }
+    const char *letters = NULL;
+    if (c->letters) {
+        letters = text_format(&c->farthing->arena, "%s/%s", c->folder, c->letters_name).at;
+    }
+    struct output *output = c->output;
+    c->output = c->letters_output = NULL;
+    TRY(output_commit(output, c->err));
+    c->converted->letters = letters;
+    return OK;
+}
+
 /* ---- import ---------------------------------------------------------------------------------- */
 
 /* What an earlier run had more of. */
@@ -719,15 +738,7 @@ static enum status import_all(struct converter *c, const struct farthing_import 
     if (c->file) {
         TRY(end_segment(c, c->err));
     }
-    struct output *output = c->output;
-    bool has_letters = c->letters != NULL;
-    c->output = c->letters_output = NULL;
-    TRY(output_commit(output, c->err));
-    if (has_letters) {
-        c->converted->letters =
-            text_format(&c->farthing->arena, "%s/" LETTERS_NAME, options->out).at;
-    }
-    return OK;
+    return commit(c);
 }
 
 /* ---- export ---------------------------------------------------------------------------------- */
@@ -842,19 +853,8 @@ static enum status export_all(struct converter *c, const struct farthing_export 
     if (options->form == FARTHING_TO_PARQUET) {
         TRY(finish_parquet(c));
     }
-    if (!c->output) {
-        return OK;
-    }
-    c->converted->files = 1;
-    struct output *output = c->output;
-    bool has_letters = c->letters != NULL;
-    c->output = c->letters_output = NULL;
-    TRY(output_commit(output, c->err));
-    if (has_letters) {
-        c->converted->letters =
-            text_format(&c->farthing->arena, "%s/%s", c->folder, c->letters_name).at;
-    }
-    return OK;
+    c->converted->files = c->output ? 1 : 0;
+    return commit(c);
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
@@ -887,10 +887,6 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
         status = lack_memory(c, &farthing->err);
     } else {
         status = import ? import_all(c, import) : export_all(c, export);
-        if (status == OK) {
-            list_reasons(c);
-            list_warnings(c);
-        }
     }
     farthing->arena.recover = NULL;
     struct error ignored;

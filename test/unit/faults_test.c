@@ -1,5 +1,5 @@
-/* faults_test.c - a whole bill run, and a correction, in which the n-th call of a kind fails: a
- * clean end each time, and output whole or not at all. */
+/* faults_test.c - a whole bill run, a correction, and an import, in which the n-th call of a kind
+ * fails: a clean end each time, and output whole or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -196,7 +196,6 @@ static void test_files(void **state)
     }
 }
 
-/* Two periods that are closed, of which the first has changed: what is written of each is whole. */
 /* More events than the memory has room for, and no room for them on the disk: the run ends soon,
  * not when all of them are read. */
 static void test_no_room_for_temporary_files(void **state)
@@ -253,6 +252,7 @@ static void test_the_first_error_is_told(void **state)
     }
 }
 
+/* Two periods that are closed, of which the first has changed: what is written of each is whole. */
 static void sweep_correction(enum fault_kind kind, bool is_sticky)
 {
     struct env *inner = env_posix_new(0);
@@ -351,6 +351,89 @@ static void test_correction(void **state)
     }
 }
 
+/* Events whose texts fill two blocks, of which the second thread packs one while the first one
+ * reads on, and a line that is refused behind each. */
+enum { BLOCKS = 2, BLOCK_EVENTS = 18, TEXT_BYTES = 950 * 1000 };
+
+static void write_large_events(void)
+{
+    static char text[TEXT_BYTES];
+    memset(text, 'x', sizeof text - 1);
+    FILE *file = fopen(path_of("large.ndjson"), "w");
+    assert_non_null(file);
+    for (int i = 0; i < BLOCKS * BLOCK_EVENTS; i++) {
+        (void)fprintf(file,
+                      "{\"specversion\":\"1.0\",\"source\":\"s\",\"id\":\"%d\",\"type\":\"t\","
+                      "\"subject\":\"a\",\"time\":\"2026-10-05T00:00:00Z\",\"data\":{\"x\":\"%s\"}}\n",
+                      i, text);
+        (void)fputs(i % BLOCK_EVENTS == BLOCK_EVENTS - 1 ? "no event\n" : "", file);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void sweep_import(enum fault_kind kind, bool is_sticky)
+{
+    struct env *inner = env_posix_new(0);
+    struct env *env = env_faulty_new(inner);
+    char large[300], out[300], command[400];
+    (void)snprintf(large, sizeof large, "%s", path_of("large.ndjson"));
+    (void)snprintf(out, sizeof out, "%s", path_of("segments"));
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", out);
+    const char *events = large;
+    const struct farthing_import options = {.events = {&events, 1}, .out = out};
+    unsigned runs = 0, whole = 0;
+    for (uint64_t nth = 1;; nth++) {
+        assert_int_equal(system(command), 0);
+        struct farthing farthing = {.config = {.threads = 2}, .env = env};
+        arena_init(&farthing.arena, &env->memory, 0);
+        struct farthing_converted converted;
+        struct fault_plan plan = {.kind = kind, .nth = nth, .is_sticky = is_sticky};
+        env_faulty_plan(env, &plan);
+        enum farthing_status status = farthing_import(&farthing, &options, &converted);
+        bool has_struck = env_faulty_has_struck(env);
+        env_faulty_plan(env, NULL);
+        arena_release(&farthing.arena);
+        assert_int_equal(env_faulty_open_files(env), 0);
+        assert_int_equal(env->memory_used_bytes(env), 0);
+        if (status == FARTHING_OK) {
+            assert_int_equal(converted.events, BLOCKS * BLOCK_EVENTS);
+            assert_int_equal(converted.refused, BLOCKS);
+            assert_int_equal(count_lines("segments/dead_letters.ndjson"), BLOCKS);
+            assert_true(count_lines("segments/events-00001.segment") >= 0);
+            whole++;
+        } else {
+            assert_true(has_struck);
+            assert_true(status == FARTHING_LIMIT || status == FARTHING_IO);
+            assert_true(farthing.err.message[0] != '\0');
+            assert_int_equal(count_lines("segments/dead_letters.ndjson"), -1);
+            assert_int_equal(count_lines("segments/events-00001.segment"), -1);
+        }
+        runs++;
+        if (!has_struck) {
+            break;
+        }
+    }
+    print_message("import, kind %d%s: %u runs, %u whole\n", (int)kind,
+                  is_sticky ? " from then on" : "", runs, whole);
+    assert_true(whole > 0);
+    env_faulty_free(env);
+    env_posix_free(inner);
+}
+
+/* Whichever of its two threads the failure meets; one that cannot be started is not needed. */
+static void test_import(void **state)
+{
+    (void)state;
+    write_large_events();
+    sweep_import(FAULT_ALLOCATE, true);
+    sweep_import(FAULT_ALLOCATE, false);
+    static const enum fault_kind kinds[] = {FAULT_OPEN,   FAULT_WRITE, FAULT_SYNC,
+                                            FAULT_RENAME, FAULT_CLOSE, FAULT_THREAD};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        sweep_import(kinds[k], false);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory),
@@ -358,6 +441,7 @@ int main(void)
                                        cmocka_unit_test(test_files),
                                        cmocka_unit_test(test_no_room_for_temporary_files),
                                        cmocka_unit_test(test_the_first_error_is_told),
-                                       cmocka_unit_test(test_correction)};
+                                       cmocka_unit_test(test_correction),
+                                       cmocka_unit_test(test_import)};
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
