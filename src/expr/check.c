@@ -518,8 +518,14 @@ static enum status lower_binary(struct compiler *c, const struct node *node, uin
     }
     enum expr_type type = type_binary(node->op, a.type, b.type);
     if (type == EXPR_MISSING) {
-        return fail_type(c, node->offset, "'%s' cannot take %s and %s", op_name(node->op),
-                         expr_type_phrase(a.type), expr_type_phrase(b.type));
+        (void)fail_type(c, node->offset, "'%s' cannot take %s and %s", op_name(node->op),
+                        expr_type_phrase(a.type), expr_type_phrase(b.type));
+        if ((node->op == OP_EQUAL || node->op == OP_UNEQUAL) &&
+            ((a.type == EXPR_TEXT && b.type == EXPR_BOOL) ||
+             (a.type == EXPR_BOOL && b.type == EXPR_TEXT))) {
+            set_hint(c, "a dimension is a text: \"true\", \"false\"");
+        }
+        return ERR_INPUT;
     }
     if (node->op == OP_EQUAL || node->op == OP_UNEQUAL) {
         TRY(check_choice(c, node_at(c, left), node_at(c, right), b));
