@@ -57,7 +57,7 @@ class Commitment:
 
     def find(self, path):
         if isinstance(path, tuple):
-            return self.setup.listed(path[0], path[1:], self.start)
+            return self.setup.asked(path, self.start)
         head, _, rest = path.partition(".")
         return self.member(rest if head == "commitment" else path)
 
@@ -237,7 +237,7 @@ class CoverSteps:
         """What an expression says of a row and a commitment; a division that is the last to be done is exact."""
         def find(path):
             if isinstance(path, tuple):
-                return self.setup.listed(path[0], path[1:], piece.row.time)
+                return self.setup.asked(path, piece.row.time)
             if path == "list":
                 return quantize(self.list_rate(piece.row, piece.flow, step))
             if path == "rate":

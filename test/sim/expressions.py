@@ -146,8 +146,8 @@ def evaluate(tree, names):
         values = [evaluate(item, names) for item in tree[2:]]
         if tree[1] in ("in_calendar", "usage", "charges"):  # of the row's time, of its bucket
             return names(tree[1] + "(" + values[0])
-        if tree[1] == "lookup":
-            return names(tuple(values))
+        if tree[1] in ("lookup", "series"):
+            return names((tree[1], *values))
         return call(tree[1], values)
     values = [evaluate(item, names) for item in tree[1:]]
     return operate(op, values)

@@ -394,7 +394,7 @@ class Bill(ChargeSteps, CoverSteps):
     def name(self, row, flow, step, path):
         """What an expression of a step may name; what it looks up."""
         if isinstance(path, tuple):
-            return self.setup.listed(path[0], path[1:], row.time if self.asked_at is None else self.asked_at)
+            return self.setup.asked(path, row.time if self.asked_at is None else self.asked_at)
         if path.startswith("charges("):
             return self.charged(path.partition("(")[2], row, step)
         if path.startswith("usage("):
@@ -725,7 +725,7 @@ class Bill(ChargeSteps, CoverSteps):
                     limits[key] = quantize(self.number(body["quantity"], row, step) * self.factor(step, row, key[2]))
                     if "rollover" in body:
                         rolled = self.memory("rolled", lambda: None)
-                        if key not in used:
+                        if rolled[key] is None:
                             rolled[key] = self.rolled(row, step, key, used)
                         limits[key] += rolled[key]
                     measure = self.measure(flow, row, step, flow.quantity)
@@ -765,7 +765,7 @@ class Bill(ChargeSteps, CoverSteps):
                     limit = quantize(self.number(body["quantity"], row, step) * factor)
                     if "rollover" in body:
                         rolled = self.memory("rolled", lambda: None)
-                        if key not in used:
+                        if rolled[key] is None:
                             rolled[key] = self.rolled(row, step, key, used)
                         limit += rolled[key]
                     after = used[key] + measure
@@ -1303,7 +1303,7 @@ class Bill(ChargeSteps, CoverSteps):
         position, lines = self.memory("position", Fraction), defaultdict(Fraction)
         for row, step in entries:
             body = step.body
-            digits, mode = int(body.get("digits", 2)), body.get("mode", "half_up")
+            digits, mode = int(body.get("digits", self.minor(row))), body.get("mode", "half_up")
             for flow in row.flows:
                 if flow.amount is None or not self.takes(flow, step):
                     continue

@@ -75,6 +75,9 @@ class Step:
     def asks_tables(self):
         return re.findall(r'lookup\("(\w+)"', self.asked_alone())
 
+    def asks_series(self):
+        return re.findall(r'series\("(\w+)"', self.asked_alone())
+
     def asks_contract(self, setup):
         return self.scope == "contract" or self.by_contract(setup) or "contract." in str(
             self.body) or (self.node[0].startswith("contract/") and self.kind != "fixed"
@@ -270,6 +273,18 @@ class Setup:
                 if row[:2] == [price, into] and self.date(row[3], times.MIN) <= at]
         return num(max(rows, key=lambda row: self.date(row[3], times.MIN))[2])
 
+    def asked(self, path, time):
+        """What lookup() or series() says at an instant."""
+        kind, name, *keys = path
+        if kind == "lookup":
+            return self.listed(name, keys, time)
+        points = [(self.date(point[0], None), point[-1]) for point in self.catalog["series"][name]["points"]
+                  if list(map(plain_text, point[1:-1])) == list(map(plain_text, keys))]
+        found = [point for point in points if point[0] <= time]
+        if not found:
+            raise expressions.Failure("EXPRESSION")
+        return num(max(found, key=lambda point: point[0])[1])
+
     def listed(self, table, values, time):
         """The value of a table's line; of several that are dated, the one that holds."""
         record, found = self.catalog["tables"][table], []
@@ -428,6 +443,9 @@ class Setup:
             for line in self.catalog["tables"][name]["rows"] if self.catalog["tables"][name].get("dated") else ():
                 count = len(self.catalog["tables"][name]["keys"])
                 out = max([out] + [edge for edge in (self.date(text, times.MIN) for text in line[count + 1:]) if edge <= at])
+        for name in [name for step in [*price.steps, *terms] for name in step.asks_series()] if price else ():
+            out = max([out] + [edge for edge in (self.date(point[0], None) for point in self.catalog["series"][name]["points"])
+                               if edge <= at])
         asked = {name for step in [*price.steps, *terms] for name in step.asks_customer()} if price else ()
         if asked:
             out = max(out, self.customer_since(kind.account, sorted(asked), at))

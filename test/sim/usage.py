@@ -163,6 +163,8 @@ class Row:
 def measure(meter, event, setup=None):
     """(sku, resource, dims, value) of an event; None when the filter says no."""
     def names(path):
+        if isinstance(path, tuple):
+            return setup.asked(path, event.at)
         if path.startswith("in_calendar("):
             return setup.in_calendar(path.partition("(")[2], event.at)
         if path in ("type", "source", "id", "subject"):

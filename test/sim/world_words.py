@@ -11,7 +11,7 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies))
+                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies, spots, row_tables, meter_tables, options, groups, long_rollover))
 
 
 def say_more(world, of, stream, others=()):
@@ -494,3 +494,108 @@ def shares(owner):
     """Whether prices of a plan or contract have steps that others use, whose amounts they would mix."""
     return any("use" in step for price in owner.get("prices", []) if isinstance(price, dict)
                for steps in [price["steps"], *price.get("components", {}).values()] for step in steps)
+
+
+# ---- series and tables, wherever they may be asked ----
+
+SPOT = 'series("spot", "eu")'
+
+def spots(world, rng):
+    """Numbers that a series says; it has points from long before."""
+    points = world.catalog["series"]["spot"]["points"]
+    points.insert(0, ["2015-01-01T00:00:00Z", "eu", Raw("2")])
+    for steps in step_lists(world.catalog):
+        for i, step in enumerate(steps):
+            ((kind, body),) = step.items()
+            key = {"rate": "rate", "percent": "rate", "discount": "percent", "markup": "percent", "tax": "percent", "fee": "percent",
+                   "allowance": "quantity", "fixed": "amount", "bound": "max", "commit": "overage", "convert": "multiply"}.get(kind)
+            if kind == "formula" and rng.random() < 0.7:
+                steps[i] = {"formula": "quantity * " + SPOT}
+            elif key and isinstance(body, Raw) and rng.random() < 0.5:
+                steps[i] = {kind: {key: SPOT}}
+            elif key and isinstance(body, dict) and isinstance(body.get(key), Raw) and "rollover" not in body and "min" not in body and (
+                    rng.random() < 0.5):
+                body[key] = SPOT
+            else:
+                continue
+            world.has("spot." + kind)
+
+
+def row_tables(world, rng):
+    """Filters by what a table with dates, or a series, says at the time of a row or charge."""
+    if "moving" not in world.catalog["tables"]:
+        lookups(world, rng)
+    world.catalog["series"]["spot"]["points"].insert(0, ["2015-01-01T00:00:00Z", "us", Raw("2")])
+    wheres = [MOVING + " > 2", MOVING + " < 1", 'series("spot", "us") > 0.5', "quantity < " + MOVING]
+    for body in usage_steps(world.catalog, "convert", "allowance", "aggregate", "discount", "markup", "fee", "bound", "round"):
+        if "where" not in body and rng.random() < 0.3:
+            body["where"] = rng.choice(wheres)
+            world.has("where.table")
+
+
+def meter_tables(world, rng):
+    """Meters whose filter or value a table or series says, at the event's time."""
+    if "moving" not in world.catalog["tables"]:
+        lookups(world, rng)
+    world.catalog["series"]["spot"]["points"].insert(0, ["2015-01-01T00:00:00Z", "ap", Raw("2")])
+    for meter in world.meters.values():
+        if "where" not in meter and rng.random() < 0.4:
+            meter["where"] = rng.choice([MOVING + " > 1", 'series("spot", "ap") > 0.5'])
+            world.has("meter.table")
+        elif meter.get("value") == "data.q" and meter.get("aggregate") not in ("unique", "time_weighted") and rng.random() < 0.5:
+            meter["value"] = rng.choice(["data.q + " + MOVING, 'data.q * series("spot", "ap")'])
+            world.has("meter.table")
+
+
+# ---- what is left of keys and values ----
+
+def options(world, rng):
+    """Taxes and roundings by turns and keys, the currency's digits, a least or a most alone, fees on what was before all terms."""
+    keys = ["sku", "product", "account"] + ["region"] * world.known("region")
+    for body in usage_steps(world.catalog, "tax", "round"):
+        if rng.random() < 0.4 and (body.get("at") in ("bucket", "rate", "total")):
+            body["by"] = [rng.choice(keys)]
+            world.has("options.by")
+        if rng.random() < 0.4 and body.get("at") in ("bucket", "rate", "total") and "clock" not in body:
+            body["clock"] = rng.choice(["day", "week", "month", "ten_days"])
+            world.has("options.clock")
+    for body in usage_steps(world.catalog, "round"):
+        if rng.random() < 0.4 and "currencies" not in world.catalog:
+            body.pop("digits", None)
+            world.has("options.digits")
+        if rng.random() < 0.3:
+            body["mode"] = "half_down"
+    for body in usage_steps(world.catalog, "percent"):
+        if "min" in body and "max" in body and rng.random() < 0.7:
+            del body[rng.choice(["min", "max"])]
+            world.has("options.percent")
+    for body in usage_steps(world.catalog, "fee"):
+        if "measure" not in body and rng.random() < 0.4:
+            body["base"] = "gross"
+            world.has("options.fee")
+    for body in usage_steps(world.catalog, "allocate"):
+        if rng.random() < 0.4:
+            body["by"] = [rng.choice(keys)]
+            world.has("options.allocate")
+
+
+def groups(world, rng):
+    """Of a group are amounts, units and tiers, too."""
+    owners = [world.catalog, *world.catalog.get("plans", {}).values(), *world.catalog.get("contracts", [])]
+    if "'best'" in str([owner.get("terms") for owner in owners]):
+        return
+    for owner in owners:
+        for term in owner.get("terms", []):
+            ((kind, body),) = term.items()
+            if kind in ("discount", "markup") and "exclusive" not in body and rng.random() < 0.6:
+                body["exclusive"] = "group"
+                world.has("options.group")
+
+
+def long_rollover(world, rng):
+    """What is left of an allowance goes on over turns of weeks and months."""
+    for body in usage_steps(world.catalog, "allowance"):
+        if isinstance(body.get("quantity"), Raw) and "events" not in body and "on_change" not in body and "prorate" not in body and (
+                "rollover" not in body and body.get("clock") in ("week", "month", "ten_days", "own_month", None) and rng.random() < 0.5):
+            body["rollover"] = rng.choice([Raw("1"), Raw("0.5"), {"amount": Raw("3")}, {"part": Raw("0.25"), "amount": Raw("2")}])
+            world.has("options.rollover")
