@@ -898,7 +898,10 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     }
     last.price = price;
     struct charge scope = scope_charge(work, bucket, step, price, due, &last);
-    struct charge_values *values = arena_alloc(work->arena, sizeof *values);
+    /* What is promised is one number: for what lacks, too, that of the first charge of the bill. */
+    bool is_asked = step->kind == STEP_COMMIT && bucket->values && bucket->step == step;
+    struct charge_values *values = is_asked ? (struct charge_values *)(uintptr_t)bucket->values
+                                            : arena_alloc(work->arena, sizeof *values);
     struct dec f, y, total;
     struct charge asking = scope; /* its numbers may ask for usage on the scope */
     asking.series = last.series;
@@ -908,7 +911,9 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
             term_contract_due(work, step, bucket->account, last.contract, due);
     }
     work->asking = step;
-    TRY(charge_numbers(work, step, waits ? &asking : &last, bucket->turn, values));
+    if (!is_asked) {
+        TRY(charge_numbers(work, step, waits ? &asking : &last, bucket->turn, values));
+    }
     bucket = &work->buckets[at];
     bucket->values = values;
     bucket->step = step;

@@ -418,7 +418,7 @@ class Bill(ChargeSteps, CoverSteps):
             value = contract["parameters"][rest]
             return num(value)
         if head == "quantity":
-            return flow.quantity
+            return getattr(flow, "freed", flow.quantity)
         if head == "events":
             return Fraction(flow.events)
         if head in ("amount", "kind", "rate", "step"):
@@ -811,11 +811,11 @@ class Bill(ChargeSteps, CoverSteps):
         if free != 0 and step.body.get("emit") == "free":
             part = Flow(flow.row, free, flow.events if rest == 0 else 0)
             out.append(part.ghost(step))
-        elif free != 0 and getattr(flow.row, "is_copy", False):  # told of the first
-            out.append(Flow(flow.row, ZERO, 0).ghost(step))
         elif free != 0:
-            self.free.append((flow.row, free, flow.events if rest == 0 else 0))
+            if not getattr(flow.row, "is_copy", False):  # told of the first
+                self.free.append((flow.row, free, flow.events if rest == 0 else 0))
             out.append(Flow(flow.row, ZERO, 0).ghost(step))
+            out[-1].freed = free  # what filters see of it, as where it is a line
         if rest != 0 or free == 0:
             flow.quantity = rest
             out.append(flow)
