@@ -762,9 +762,11 @@ class ChargeSteps:
     def has_price(self, price, account, at):
         if account in self.setup.bare:
             return False
+        if price.has_fixed and self.setup.payer(account, at) == self.payer and any(
+                fee.price in [price, *price.parts] and fee.holder == account for fee in self.setup.fees(account, at)):
+            return True
         if price.fixed:
-            return self.setup.payer(account, at) == self.payer and any(
-                fee.price is price and fee.holder == account for fee in self.setup.fees(account, at))
+            return False
         dims = [(name, values[0]) for name, values in price.where.items()]
         since = self.setup.since(account)
         return (since is None or since <= at) and self.setup.payer(account, at) == self.payer and (
