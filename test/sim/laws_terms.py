@@ -557,7 +557,11 @@ def shared(bench):
 def in_one_currency(law):
     """Terms say money of the catalog's currency."""
     def hold(bench):
-        return law(of_world(bench, accounts=[{k: v for k, v in record.items() if k != "currency"} for record in bench.world.accounts]))
+        catalog = copy.deepcopy(bench.world.catalog)
+        for owner in [*catalog.get("plans", {}).values(), *catalog.get("contracts", [])]:
+            owner.pop("currency", None)
+        accounts = [{k: v for k, v in record.items() if k != "currency"} for record in bench.world.accounts]
+        return law(of_world(bench, accounts=accounts, catalog=catalog))
     return hold
 
 

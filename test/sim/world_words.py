@@ -467,27 +467,23 @@ def lists(world, rng):
 # ---- currencies ----
 
 def own_currencies(world, rng):
-    """Plans and contracts that say what their prices are in; contracts, what their buyer is billed in.  All payers say one currency, or
-    those of accounts that are alone any."""
+    """Plans and contracts that say what their prices are in, and contracts that say it of their buyer's bills, as accounts do here."""
     catalog = world.catalog
     if "currencies" not in catalog:
         return
     codes = sorted({row[0] for row in catalog["tables"]["fx"]["rows"]})
     fit = [code for code in codes if DIGITS[code] >= DIGITS[catalog["currency"]]]
     one = rng.choice(fit)
-    alone = [account for account in world.ids if not any(account in (m["account"], m["organization"]) for m in world.all_memberships())]
-    is_one = rng.random() < 0.5
-    for record in world.accounts if is_one else ():
-        record["currency"] = one
     for plan in catalog.get("plans", {}).values():
         if rng.random() < 0.6 and not shares(plan):
             plan["currency"] = rng.choice(fit)
             world.has("currencies.plan")
-    chosen = {}
     for contract in catalog.get("contracts", []):
-        if (is_one or contract["buyer"] in alone) and rng.random() < 0.7 and not shares(contract):
-            contract["currency"] = one if is_one else chosen.setdefault(contract["buyer"], rng.choice(fit))
+        if rng.random() < 0.7 and not shares(contract):
+            contract["currency"] = one
             world.has("currencies.contract")
+    for record in world.accounts:
+        record["currency"] = one
 
 
 def shares(owner):
