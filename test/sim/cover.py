@@ -227,7 +227,8 @@ class CoverSteps:
             except expressions.Failure:
                 return None
         if offering.get("best") == "buyer":
-            rate = min(rate, quantize(self.list_rate(piece.row, piece.flow, step, True)))
+            own = self.list_rate(piece.row, piece.flow, step, True)
+            rate = rate if own is None else min(rate, quantize(own))  # one that has no rate of its own is compared with none
         return rate or None
 
     def ask(self, text, commitment, piece, step):
@@ -262,7 +263,8 @@ class CoverSteps:
             if other.kind == "convert":
                 factor *= self.number(other.body.get("multiply", 1), row, other) / self.number(other.body.get("divide", 1), row, other)
             elif other.kind in ("rate", "tier", "percent") or (other.kind == "formula" and row.price.list_rate is not None and not is_own):
-                return self.first_rate(row, flow, other, is_own) * factor
+                first = self.first_rate(row, flow, other, is_own)
+                return first and first * factor
         return ZERO
 
     def first_rate(self, row, flow, step, is_own=False):
@@ -274,7 +276,9 @@ class CoverSteps:
         if step.kind == "percent":
             return self.number(step.body.get("rate", 0), row, step) / 100
         rate, per, _ = self.rate_of(row, flow, step)
-        return ZERO if rate is None else rate / per  # no table has one
+        if rate is None:  # no table has one
+            return None if is_own else ZERO
+        return rate / per
 
     def give(self, one, commitment, turn, piece, step):
         state = self.state(commitment, turn)
