@@ -143,7 +143,7 @@ class Bill(ChargeSteps, CoverSteps):
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
             self.dims_place(r), r.meter.encode(), r.event))
         for row in self.rows:
-            row.price, row.unit = setup.price(row), setup.catalog["meters"][row.meter].get("unit", "") if row.meter else ""
+            row.price, row.unit = setup.price(row), setup.catalog.get("meters", {}).get(row.meter, {}).get("unit", "")
             row.flows, row.converted = [Flow(row, row.quantity, row.events)], row.quantity
             if row.price is None:
                 self.unpriced.append(row)
@@ -429,7 +429,7 @@ class Bill(ChargeSteps, CoverSteps):
             return row.price.name
         if head == "customer":
             return self.of_customer(row, step, rest)
-        if head in ("sku", "account", "resource", "time", "unit"):
+        if head in ("sku", "account", "resource", "time") or (head == "unit" and "unit" not in self.setup.dimension_names | set(dict(row.dims))):
             return getattr(row, head)
         if head == "product":
             return self.setup.product.get(row.sku, "")
