@@ -140,7 +140,7 @@ def check_steps(told, line, kind, now, expect):
     if kind in ("credit", "fee") and line["grant"]:
         own = [step for step in own if step.get("grant") == line["grant"]]
     elif kind == "fee":
-        own = [step for step in own if step["kind"] not in ("credit", "commit")]
+        own = [step for step in own if step["kind"] == "fee"] or [step for step in own if step["kind"] not in ("credit", "commit")]
     rounds = [step for step in told["steps"] if step["kind"] == "round" and step["step"] != line["step"]]
     alone = [step for step in own if not step["whole_bucket"]] or own
     if kind == "usage" and rounds and sum((num(step["out"]) for step in alone), num(0)) != exact:
