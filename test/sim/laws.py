@@ -310,7 +310,7 @@ def identity_tier(bench):
         if "prices" in owner:
             owner["prices"] = list(kept.values())
     for steps in all_steps(catalog):
-        steps[:] = [{"rate": Raw("1.25")} if isinstance(step.get("rate"), dict) else step for step in steps]
+        steps[:] = [{"rate": Raw("1.25")} if "rate" in step and not isinstance(step["rate"], Raw) else step for step in steps]
     before = copy.deepcopy(catalog)
     changed = 0
     # A step that asks for the contract cuts rows where it changes, and an allowance of events takes its share
