@@ -600,6 +600,9 @@ static enum status pay_before(struct run *run, const struct step *step, bool is_
     for (uint32_t i = 0; i < run->bases.member_count; i++) {
         const struct member_span *member = &pricing->members[run->bases.members[i]];
         struct period span = period_intersect(member->span, pricing->cut);
+        if (step->scope == SCOPE_ACCOUNT && accounts_is_bare(accounts, member->account)) {
+            continue;
+        }
         for (instant at = span.from, next; at < span.to; at = next) {
             (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
             struct period stretch = {at, next < span.to ? next : span.to};

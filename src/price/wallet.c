@@ -737,6 +737,9 @@ static enum status open_price(struct work *work, const struct price *price, cons
     const struct accounts *accounts = work->pricing->accounts;
     struct period cut = work->pricing->cut, span = period_intersect(member->span, cut);
     instant since = accounts->items[member->account].since, next;
+    if (step->scope == SCOPE_ACCOUNT && accounts_is_bare(accounts, member->account)) {
+        return OK; /* no account of the view */
+    }
     for (instant at = since > span.from ? since : span.from; at < span.to; at = next) {
         const struct contract *contract;
         int level;
