@@ -143,6 +143,9 @@ def tame_term(term, is_cut):
         return False  # a fee of each part is at another place among the charges than that of the whole
     for key in ("mode", "attribute", "best", "order") + ("measure",) * (not is_cut):
         body.pop(key, None)
+    for key, value in body.items():  # of each part it is what was used by then
+        if is_cut and isinstance(value, str) and ("usage(" in value or "charges(" in value):
+            body[key] = "true" if key == "where" else Raw("7")
     if kind in ("discount", "markup") and "amount" not in body:
         body.pop("settle", None)
     if "quantity" in body:
