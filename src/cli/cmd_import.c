@@ -170,7 +170,7 @@ const struct command cmd_import = {
         "  --accounts FILE   accounts that the catalog names (repeatable)\n"
         "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
         "  --force           replace segments of an earlier run in the folder\n"
-        "  --threads N       two at most, more for Parquet; default: as many as there are processors\n"
+        "  --threads N       two at most, more for Parquet; default: one a processor\n"
         "  --memory SIZE     default 1GiB\n"
         "  --tmp FOLDER      for temporary files; default $TMPDIR or /tmp\n"
         "  --json            print what was done as JSON\n"

@@ -301,11 +301,10 @@ static void add_echoes(struct worker *worker, struct event_records *records,
     const struct run *run = worker->run;
     bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
     /* What nobody but a view was billed for is not excluded, but was told as well. */
-    bool was_told =
-        has_opening &&
-        (at < run->period.from ||
-         (is_outside &&
-          run_was_billed(run, accounts_payer(run->accounts, record->account, at), at)));
+    bool was_told = has_opening &&
+                    (at < run->period.from ||
+                     (is_outside &&
+                      run_was_billed(run, accounts_payer(run->accounts, record->account, at), at)));
     uint32_t payers[PAYERS_MAX], count = 0, payer;
     struct period span = {.to = at > run->period.from ? at : run->period.from};
     while (next_billed(run, record->account, &span, &payer)) {
@@ -350,12 +349,13 @@ static bool is_in_a_bill(const struct run *run, uint32_t account, instant at)
     const struct accounts *accounts = run->accounts;
     const uint32_t own = accounts_own(accounts, account);
     bool is_in = false;
-    for (uint32_t i = accounts->copy_first[own]; !is_in && i <= accounts->copy_first[own + 1]; i++) {
+    for (uint32_t i = accounts->copy_first[own]; !is_in && i <= accounts->copy_first[own + 1];
+         i++) {
         const uint32_t one = i == accounts->copy_first[own] ? own : accounts->copies[i - 1];
         const uint32_t payer = accounts_payer(accounts, one, at);
         struct period cut;
-        is_in = accounts_is_billed(accounts, run->catalog, payer, at) &&
-                run_cut(run, payer, at, &cut);
+        is_in =
+            accounts_is_billed(accounts, run->catalog, payer, at) && run_cut(run, payer, at, &cut);
     }
     return is_in;
 }

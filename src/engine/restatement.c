@@ -47,7 +47,8 @@ enum status restatement_check_period(const struct run *run)
     (void)fail(run->err, ERR_INPUT,
                "%s: was billed from %.*s on, and %s begins at %.*s by the catalog that is given",
                restatement->folder, then_size, then, run->options->period, now_size, now);
-    return fail_hint(run->err, "closed periods keep the zone of billing that they were billed with");
+    return fail_hint(run->err,
+                     "closed periods keep the zone of billing that they were billed with");
 }
 
 instant restatement_late_before(const struct run *run, uint32_t file)
