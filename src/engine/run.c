@@ -286,6 +286,24 @@ static enum status set_up_spools(struct run *run)
                      &run->verdicts, run->err);
 }
 
+/* Those of a worker: its own, that of all the run first; then those of the room for bills. */
+enum { ROOM_ARENAS_FROM = 7, WORKER_ARENAS = 11 };
+static void list_arenas(struct worker *worker, struct arena *arenas[WORKER_ARENAS])
+{
+    struct arena *const all[WORKER_ARENAS] = {&worker->arena,
+                                              &worker->read.decoder_arena,
+                                              &worker->read.meter_arena,
+                                              &worker->read.segment_arena,
+                                              &worker->read.block_arena,
+                                              &worker->read.header_arena,
+                                              &worker->accept.undecided_arena,
+                                              &worker->scratch,
+                                              &worker->output,
+                                              &worker->shelf,
+                                              &worker->handed};
+    memcpy(arenas, all, sizeof all);
+}
+
 static enum status set_up_workers(struct run *run)
 {
     /* What is left unused of a block should be little against the memory there is. */
@@ -312,21 +330,15 @@ static enum status set_up_workers(struct run *run)
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->index = i;
-        struct arena *arenas[] = {&worker->arena,
-                                  &worker->read.decoder_arena,
-                                  &worker->read.meter_arena,
-                                  &worker->read.segment_arena,
-                                  &worker->read.block_arena,
-                                  &worker->read.header_arena,
-                                  &worker->accept.undecided_arena};
-        for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
+        struct arena *arenas[WORKER_ARENAS];
+        list_arenas(worker, arenas);
+        for (size_t a = 0; a < ROOM_ARENAS_FROM; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
             arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
         }
-        room_init(worker, &worker->scratch, small_bytes);
-        room_init(worker, &worker->output, small_bytes);
-        room_init(worker, &worker->shelf, small_bytes);
-        room_init(worker, &worker->handed, small_bytes);
+        for (size_t a = ROOM_ARENAS_FROM; a < WORKER_ARENAS; a++) {
+            room_init(worker, arenas[a], small_bytes);
+        }
     }
     run->lock = run->env->lock_new(run->env);
     run->series_lock = run->env->lock_new(run->env);
@@ -342,8 +354,8 @@ static void tear_down(struct run *run)
     struct env *env = run->env;
     output_abort(run->output);
     for (int i = 0; run->workers && i < run->threads; i++) {
-        spool_abandon(
-            run->workers[i].accept.verdicts); /* memory ran out as conflicts were decided */
+        /* Where memory ran out as conflicts were decided. */
+        spool_abandon(run->workers[i].accept.verdicts);
     }
     spool_free(run->arrivals);
     spool_free(run->records);
@@ -359,18 +371,9 @@ static void tear_down(struct run *run)
                 (void)env->file_close(env, files[f], &ignored); /* a temporary file */
             }
         }
-        struct arena *arenas[] = {&worker->arena,
-                                  &worker->scratch,
-                                  &worker->output,
-                                  &worker->shelf,
-                                  &worker->handed,
-                                  &worker->read.decoder_arena,
-                                  &worker->read.meter_arena,
-                                  &worker->read.segment_arena,
-                                  &worker->read.block_arena,
-                                  &worker->read.header_arena,
-                                  &worker->accept.undecided_arena};
-        for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
+        struct arena *arenas[WORKER_ARENAS];
+        list_arenas(worker, arenas);
+        for (size_t a = 0; a < WORKER_ARENAS; a++) {
             arena_release(arenas[a]);
         }
     }

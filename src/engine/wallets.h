@@ -1,14 +1,16 @@
-/* wallets.h - credits that go along with their accounts, within a run of several turns.  Private to
- * this room and those above.
+/* wallets.h - credits, and greatest and least values, that go along with their accounts within a
+ * run of several turns.  Private to this room and those above.
  *
  * What is left of such a wallet belongs to whoever pays for its account as a turn begins.  From run
  * to run closing and opening hand it over.  Within a run the payer that has it next may be settled
  * before, or by another thread; so those between which accounts move are priced once before all
  * bills, turn by turn, and what each of them gets from another as a turn begins is kept:
  *
- *     wallets_find --> run->moves: whose wallets may move
- *     wallets_rehearse: their turns in the order of time --price--> closings --> run->moved
+ *     wallets_find --> run->moves: who may hand something on
+ *     wallets_rehearse: their turns in the order of time --price--> closings --> run->moved,
+ *                                                                    run->moved_gauges
  *     wallets_hand_on: what a turn begins with, less what has gone to others, and what came
+ *     wallets_gauges: the same of a meter with `carry` that is a max or a min
  */
 #ifndef FARTHING_ENGINE_WALLETS_H
 #define FARTHING_ENGINE_WALLETS_H
