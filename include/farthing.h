@@ -27,6 +27,10 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* Only what is declared here is a name that a program which links the library can meet. */
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 #define FARTHING_VERSION "0.1.0"
 /* The version of the rules that bills name: another where the same input would give another bill.
@@ -299,6 +303,9 @@ struct farthing_generate {
 enum farthing_status farthing_generate(struct farthing *farthing,
                                        const struct farthing_generate *options);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,7 @@
 #!/bin/bash
 # install_test.sh - a program with all functions of farthing.h, made as the head of
-# examples/bill.c says: what is installed, farthing.pc too, has what each of them needs.
+# examples/bill.c says: what is installed, farthing.pc too, has what each of them needs, and no
+# name besides.
 set -eu
 cd "$(dirname "$0")/../.."
 tree=$(mktemp -d)
@@ -19,3 +20,9 @@ export PKG_CONFIG_PATH
 read -ra flags <<<"$(pkg-config --cflags --libs --static farthing)"
 "$CC" "$tree/all.c" "${flags[@]}" -o "$tree/all"
 "$tree/all"
+
+# A program may have an arena_free and a yyjson of its own: the library has no other names.
+library=$(find "$tree/usr" -name libfarthing.a)
+others=$(nm --defined-only -g "$library" | awk 'NF == 3 { print $3 }' | grep -v -x -F \
+    "$(sed -n 's/^    (void \*)\(.*\),/\1/p' "$tree/all.c")" || true)
+[ -z "$others" ] || { printf 'not a name of farthing.h: %s\n' "$others" && exit 1; }
