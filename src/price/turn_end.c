@@ -386,6 +386,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     asking.merged = &of_resource;
     if (step_kind_takes_charges(step->kind)) {
         TRY(step_charge_due(work, step, state, &asking, &charge, &trace.f_after));
+        charge.list = charge.amount;
         trace.f_before = step_charge_f_before(step, state->x, state->y);
         trace.limit = trace.f_after;
     } else {
@@ -395,6 +396,8 @@ static enum status settle_due(struct work *work, const struct due *due)
         const struct tier_values *tier = bucket.values;
         tier += charge.tier == NONE ? 0 : charge.tier;
         trace.tier = charge.tier;
+        TRY(step_tier_list(price, bucket.values, step->tier.settle_at_end ? state->x : DEC_ZERO,
+                           &charge.list, work->err));
         charge.quantity = charge.tier == NONE ? DEC_ZERO : state->x;
         charge.has_rate = charge.tier != NONE;
         charge.rate = charge.tier == NONE ? DEC_ZERO : tier->rate;
@@ -402,7 +405,7 @@ static enum status settle_due(struct work *work, const struct due *due)
         trace.tier_to = tier->up_to;
     }
     if (!dec_is_zero(charge.amount)) {
-        charge.net = charge.list = charge.amount;
+        charge.net = charge.amount;
         work->notes[due->opening].emitted = charge.amount;
         trace.made_from = work->charge_count;
         trace.made_to = work->charge_count + 1;

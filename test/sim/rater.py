@@ -32,7 +32,8 @@ class Flow:
         self.adjustments = []  # Adjustment: charges of this charge
         self.tier = self.rate = self.step = None
         self.grant = ""  # or commitment, that covered it, or that is bought
-        self.effective = self.listed = None  # of a covered part: its share of what the commitment costs
+        self.effective = self.listed = None  # of a covered part: its share of what the commitment costs; at the list rate
+        self.told = None  # the quantity on its line, where that is of other charges
         self.kind, self.is_ghost, self.factor = "usage", False, Fraction(1)  # factor: the part of a turn that a fixed amount is for
 
     def net(self):
@@ -125,6 +126,8 @@ class Charge:
         self.kind, self.amount, self.quantity, self.of = kind, amount, quantity, of
         self.tier, self.rate, self.grant = flow.tier, flow.rate, flow.grant
         self.effective = amount if flow.effective is None else flow.effective
+        self.listed = (flow.amount if flow.listed is None else flow.listed) if of is None else ZERO
+        self.level, self.unit = row.price.level, row.unit
 
 
 class Bill(ChargeSteps, CoverSteps):
@@ -190,6 +193,7 @@ class Bill(ChargeSteps, CoverSteps):
                 rate = self.setup.rate(row.price.currency, self.currency, row, self.payer, self.cut)
                 flow.conversion = row.price.currency, rate
                 flow.amount = converted(row, flow, flow, rate)
+                flow.listed = flow.listed and quantize(flow.listed * rate)
                 for adjustment in flow.adjustments:
                     adjustment.amount = converted(row, flow, adjustment, rate)
 
@@ -222,7 +226,7 @@ class Bill(ChargeSteps, CoverSteps):
     def add(self, flow):
         contract = self.contract(flow.row)
         contract = contract and contract["id"]
-        self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity))
+        self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity if flow.told is None else flow.told))
         for a in flow.adjustments:
             self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, a.quantity, "tax" if a.of_tax else flow.kind))
             self.charges[-1].grant = a.grant or ""
@@ -365,6 +369,8 @@ class Bill(ChargeSteps, CoverSteps):
     def turn(self, row, step):
         if step.clock == "row":
             return (row.time, row.time)
+        if hasattr(row, "asked_turn"):
+            return row.asked_turn
         return self.setup.turn(step, self.payer, row.account, row.time, self.contract(row))
 
     def contract(self, row):
@@ -837,7 +843,17 @@ class Bill(ChargeSteps, CoverSteps):
                 if row.events == 0 and row.meter and "spread" in self.setup.catalog["meters"][row.meter]:
                     flat = ZERO  # later pieces of events, which have paid it
                 out.append(flow.charge(step, self.rated(row, flow.quantity, step, rate, per) + flat, rate))
+                self.list_at(flow, flow.quantity, per)
             row.flows = out
+
+    @staticmethod
+    def list_at(flow, quantity, per=1, first=None):
+        """What it would cost at the list rate: what the price says it is, or that of its first tier; else it is its amount."""
+        said, flow.listed = flow.row.price.list_rate, flow.amount
+        if said is not None:
+            flow.listed = quantize(quantity * said / per)
+        elif first is not None:
+            flow.listed = quantize(quantity * first["rate"] / (first["package"] or 1))
 
     def rated(self, row, quantity, step, rate, per):
         """What 18 digits do not hold goes along a curve of its account, SKU, price and rate, whose values are rounded once."""
@@ -882,7 +898,7 @@ class Bill(ChargeSteps, CoverSteps):
                     amount = min(amount, self.number(body["max"], row, step))
                 if "min" in body:
                     amount = max(amount, self.number(body["min"], row, step))
-                flow.charge(step, amount, rate)
+                self.list_at(flow.charge(step, amount, rate), flow.quantity)
 
     def run_formula(self, entries):
         for row, step in entries:
@@ -894,6 +910,7 @@ class Bill(ChargeSteps, CoverSteps):
                         (name, text), = result.items()
                         known[name] = self.said(text, row, flow, step, known)
                     flow.charge(step, quantize(self.said(step.body["amount"], row, flow, step, known)))
+                    self.list_at(flow, flow.quantity)
 
     def point(self, body, row, flow, step):
         """The last point of a series that is not after the row."""
@@ -1012,11 +1029,13 @@ class Bill(ChargeSteps, CoverSteps):
                 part = Flow(flow.row, part1 - part0, flow.events if not out else 0)
                 done, total = quantize(total), total + amount1 - amount0
                 out.append(part.charge(step, quantize(total) - done, tier["rate"], i + 1))
+                self.list_at(part, part.quantity, first=tiers[0])
         end, last = tiers[-1]["end"], len(tiers)
         past = ZERO if end is None else max(ZERO, after - end) - max(ZERO, (before or ZERO) - end)
         if past:  # free, but used: a charge of nothing, as where the rate is 0
             part = Flow(flow.row, past, flow.events if not out else 0)
             out.insert(0 if past < 0 else len(out), part.charge(step, ZERO, ZERO, last))
+            self.list_at(part, past, first=tiers[0])
         if "measure" in step.body:
             self.share_quantity(flow, out)
         if not out:
@@ -1068,6 +1087,7 @@ class Bill(ChargeSteps, CoverSteps):
                 paid += 1
             part = Flow(flow.row, to - used, ZERO if out else flow.events)
             out.append(part.charge(step, amount, rate, number + 1))
+            self.list_at(part, part.quantity, first=tiers[0])
             at, used = stop, to
         while paid < self.entered(tiers, high, step):
             if tiers[paid]["flat"]:  # nothing of the row is in it
@@ -1162,9 +1182,16 @@ class Bill(ChargeSteps, CoverSteps):
                 part, done = now - done, now
             f.charge(step, part, rate, tier)
             left -= part
+        for f in fresh:  # what is charged apart from its rows would be so at the list rate, too
+            is_apart = waits or (left and (attribute == "none" or (attribute == "pro_rata" and x == x0)))
+            self.list_at(f, ZERO if is_apart else f.measured, first=tiers[0])
         bucket["rows"] += len(fresh)
         if left:
-            self.on_scope(flow, step, "usage", left, due, tier, own=own)
+            units = x if step.body.get("settle") == "at_end" else x - x0
+            self.on_scope(flow, step, "usage", left, due, tier, own=own, rate=rate)
+            new = self.priced[-1].flows[0]
+            new.told = ZERO if tier is None else units  # on its line; to steps behind it has none of its own
+            self.list_at(new, units if attribute == "none" or step.body.get("settle") == "at_end" or x == x0 else ZERO, first=tiers[0])
 
     def attribute(self, step):
         return step.body.get("attribute",

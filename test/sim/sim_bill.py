@@ -560,6 +560,39 @@ def compare_cover(world, bills, output):
     return len(got)
 
 
+OWN_KINDS = ("usage", "fee", "minimum", "shortfall", "covered", "commitment", "credit")  # of lines that adjust no other, or may not
+
+
+def compare_columns(world, setup, bills, output):
+    """What else stands on lines: quantity, what it would cost at the list rate, level, unit, rate, and the contract of those with a SKU."""
+    key = comparable(world, setup)
+    expected, got = (collections.defaultdict(lambda: [num(0), num(0)]) for _ in range(2))
+    for bill in bills:
+        for c in bill.charges:
+            if c.kind not in OWN_KINDS or c.of is not None:
+                continue
+            part = key(c.account, c.sku, c.price, c.step, c.kind, c.tier, c.grant)
+            level = found_at(setup, c.price, c.level.split("/")[0] + (" terms" if not c.price else ""))
+            add_to(expected[(bill.payer, *bill.cut, *part, level, c.unit, (c.contract or "") if c.sku and c.price else "")], c.quantity, c.listed)
+    documents = {bill["bill"]: bill for bill in output.bills()}
+    for line in output.lines():
+        is_adjusting = line["kind"] == "credit" and not line["rate"]
+        if line["kind"] not in OWN_KINDS or is_adjusting:
+            continue
+        document = documents[line["bill"]]
+        part = key(line["account"], line["sku"], line["price"], line["step"], line["kind"], int(line["tier"]) if line["tier"] else None, line["grant"])
+        add_to(got[(document["payer"], times.parse_date(document["from"]), times.parse_date(document["to"]), *part,
+                    found_at(setup, line["price"], line["level"]), line["unit"], line["contract"] if line["sku"] and line["price"] else "")], num(line["quantity"]), num(line["list"]))
+    compare("quantity and list of", {k: tuple(v) for k, v in expected.items() if any(v)}, {k: tuple(v) for k, v in got.items() if any(v)})
+    return len(got)
+
+
+def found_at(setup, price, level):
+    """A plan or contract may name a price of the catalog: it is found there, then."""
+    owners = [*setup.catalog.get("plans", {}).values(), *setup.catalog.get("contracts", [])]
+    return "named" if any(price in owner.get("prices", []) for owner in owners) else level
+
+
 def add_to(pair, *values):
     for i, value in enumerate(values):
         pair[i] += value
@@ -703,6 +736,7 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
     attempt("lines", count("lines", lambda: compare_lines(world, setup, bills, output)))
     if world.commitments:
         attempt("cover", count("cover", lambda: compare_cover(world, bills, output)))
+    attempt("columns", count("columns", lambda: compare_columns(world, setup, bills, output)))
     attempt("rounding", lambda: compare_rounding(world, setup, output))
     for name, kinds, options in PERTURBATIONS:
         def perturb(name=name, kinds=kinds, options=options):

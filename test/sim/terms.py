@@ -366,7 +366,7 @@ class ChargeSteps:
         body = step.body
         x0, y0 = bucket.get("x", ZERO), bucket.get("y", ZERO)
         x = x0 + sum((base for *_, base in group), ZERO)
-        asks = self.asking(row, step, due)
+        asks = self.asking(row, step, due, key[2])
         if "tiers" in body and body.get("mode") == "volume":
             y = self.volume(self.tiers(step, asks), x, step)[1]
         elif "amount" not in body:
@@ -521,13 +521,14 @@ class ChargeSteps:
         for key in touched:
             self.charge_fee(key, buckets[key])
 
-    def asking(self, row, step, due):
+    def asking(self, row, step, due, turn):
         """Who is asked for the numbers of a bucket that is settled: as a charge on its scope when it waits until it is due."""
         if step.body.get("settle") != "at_end":
             return row
         asks = copy.copy(getattr(row, "whole", row))
         asks.account, asks.time = self.scope_account(self.flow_of(row), step), min(due, self.cut[1]) - 1
         asks.contract = self.contract(row) if step.term and self.is_of_contract(step) else self.setup.contract(asks.account, asks.time)
+        asks.asked_turn = turn  # that of its bucket, whatever contract it asks
         return asks
 
     def fee_parts(self, row, step, x):
@@ -552,7 +553,7 @@ class ChargeSteps:
         body, x = step.body, bucket["x"]
         if body.get("settle") == "at_end" and due > self.cut[1]:
             return
-        of, row = row, self.asking(row, step, due)
+        of, row = row, self.asking(row, step, due, key[2])
         parts, before = self.fee_parts(row, step, x), self.fee_parts(row, step, bucket.pop("before", x))
         whole = plain = sum(parts.values(), ZERO)
         factor = self.factor(step, of, key[2], (self.scope_account(self.flow_of(of), step), self.contract(of)))
