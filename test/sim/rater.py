@@ -937,14 +937,15 @@ class Bill(ChargeSteps, CoverSteps):
             end = tier.get("up_to", tier.get("below"))
             end = None if end is None else quantize(
                 self.number(end, row, step) * self.restarted(step, row, self.turn(row, step)))
-            rate = self.number(tier.get("rate", 0), row, step)
+            said = rate = self.number(tier.get("rate", 0), row, step)
             if "percent" in tier:
-                rate = self.number(tier["percent"], row, step) / 100
+                said = self.number(tier["percent"], row, step)
+                rate = said / 100
             is_empty = end is not None and (end < start or (end == start and out != [] and not (below and "below" not in tier)))
             if is_empty:  # it ends below the one before: nothing enters it
                 end = start
             out.append({"from": start, "from_in": below, "end": end, "end_in": "below" not in tier,
-                        "rate": rate, "flat": self.number(tier.get("flat", 0), row, step),
+                        "rate": rate, "said": said, "flat": self.number(tier.get("flat", 0), row, step),
                         "package": self.number(tier["package"], row, step) if "package" in tier else None, "empty": is_empty})
             start, below = end, below if is_empty else "below" in tier
         if out[-1]["end"] is not None and step.body.get("past_last") == "last":
@@ -1028,7 +1029,7 @@ class Bill(ChargeSteps, CoverSteps):
             if part1 != part0 or amount1 != amount0:
                 part = Flow(flow.row, part1 - part0, flow.events if not out else 0)
                 done, total = quantize(total), total + amount1 - amount0
-                out.append(part.charge(step, quantize(total) - done, tier["rate"], i + 1))
+                out.append(part.charge(step, quantize(total) - done, tier["said"], i + 1))
                 self.list_at(part, part.quantity, first=tiers[0])
         end, last = tiers[-1]["end"], len(tiers)
         past = ZERO if end is None else max(ZERO, after - end) - max(ZERO, (before or ZERO) - end)
@@ -1041,7 +1042,7 @@ class Bill(ChargeSteps, CoverSteps):
         if not out:
             number = self.standing(tiers, after)
             is_past = tiers[number]["end"] is not None and after > tiers[number]["end"]
-            out.append(flow.charge(step, ZERO, ZERO if is_past else tiers[number]["rate"], number + 1))
+            out.append(flow.charge(step, ZERO, ZERO if is_past else tiers[number]["said"], number + 1))
         return out
 
     @staticmethod
@@ -1079,8 +1080,8 @@ class Bill(ChargeSteps, CoverSteps):
             else:
                 number = max([i for i, t in enumerate(tiers) if i == 0 or (min(at, stop) >= t["from"] and not t["empty"])])
             past = tiers[number]["end"] is not None and max(at, stop) > tiers[number]["end"]
-            rate = ZERO if past else tiers[number]["rate"]
-            amount = quantize((to - used) * rate)
+            rate = ZERO if past else tiers[number]["said"]
+            amount = quantize((to - used) * (ZERO if past else tiers[number]["rate"]))
             high = max(high, stop)
             while paid < self.entered(tiers, high, step) and paid <= number:
                 amount += tiers[paid]["flat"]
@@ -1091,7 +1092,7 @@ class Bill(ChargeSteps, CoverSteps):
             at, used = stop, to
         while paid < self.entered(tiers, high, step):
             if tiers[paid]["flat"]:  # nothing of the row is in it
-                out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["rate"], paid + 1))
+                out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["said"], paid + 1))
             paid += 1
         bucket.update(x=end, high=high)
         return out
@@ -1156,7 +1157,7 @@ class Bill(ChargeSteps, CoverSteps):
             if "position" in step.body:
                 position = bucket["position"] = bucket["position"] + sum((f.position for f in fresh), ZERO)
             number, amount = self.volume(tiers, x, step, position)
-            rate = tiers[number]["rate"]
+            rate = tiers[number]["said"]
         else:
             number = rate = None
             amount = quantize(sum((self.component(t, x, step)[1] for t in tiers), ZERO))

@@ -502,6 +502,7 @@ def comparable(world, setup):
         if kind != "usage" or (price, step) in blended:
             tier = None
         return account, sku, price, step, kind, tier, grant
+    key.blended = blended
     return key
 
 
@@ -573,7 +574,9 @@ def compare_columns(world, setup, bills, output):
                 continue
             part = key(c.account, c.sku, c.price, c.step, c.kind, c.tier, c.grant)
             level = found_at(setup, c.price, c.level.split("/")[0] + (" terms" if not c.price else ""))
-            add_to(expected[(bill.payer, *bill.cut, *part, level, c.unit, (c.contract or "") if c.sku and c.price else "")], c.quantity, c.listed)
+            rate = plain(num(c.rate)) if c.kind == "usage" and c.rate is not None and part[2:4] not in key.blended else ""
+            add_to(expected[(bill.payer, *bill.cut, *part, level, c.unit, (c.contract or "") if c.sku and c.price else "", rate)],
+                   c.quantity, c.listed)
     documents = {bill["bill"]: bill for bill in output.bills()}
     for line in output.lines():
         is_adjusting = line["kind"] == "credit" and not line["rate"]
@@ -581,8 +584,9 @@ def compare_columns(world, setup, bills, output):
             continue
         document = documents[line["bill"]]
         part = key(line["account"], line["sku"], line["price"], line["step"], line["kind"], int(line["tier"]) if line["tier"] else None, line["grant"])
+        rate = line["rate"] if line["kind"] == "usage" and part[2:4] not in key.blended else ""
         add_to(got[(document["payer"], times.parse_date(document["from"]), times.parse_date(document["to"]), *part,
-                    found_at(setup, line["price"], line["level"]), line["unit"], line["contract"] if line["sku"] and line["price"] else "")], num(line["quantity"]), num(line["list"]))
+                    found_at(setup, line["price"], line["level"]), line["unit"], line["contract"] if line["sku"] and line["price"] else "", rate)], num(line["quantity"]), num(line["list"]))
     compare("quantity and list of", {k: tuple(v) for k, v in expected.items() if any(v)}, {k: tuple(v) for k, v in got.items() if any(v)})
     return len(got)
 

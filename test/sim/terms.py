@@ -805,6 +805,12 @@ class ChargeSteps:
         return away
 
     def run_credit(self, entries):
+        """Versions of other scopes have wallets of their own, which go along or do not."""
+        kinds = [along for along in (False, True) if any(self.goes_along(step) is along for _, step in entries)]
+        for along in kinds or [False]:
+            self.run_wallets([entry for entry in entries if self.goes_along(entry[1]) is along], along)
+
+    def run_wallets(self, entries, along):
         wallets = self.wallets_of(entries[0][1] if entries else None)
         by_wallet = defaultdict(list)
         step, buyers = None, {}
@@ -815,7 +821,7 @@ class ChargeSteps:
             if any(self.takes(flow, step) and (flow.amount is None or kinds is None or flow.kind in kinds or (
                     "tax" in kinds and any(a.kind == "tax" for a in flow.adjustments))) for flow in row.flows):
                 by_wallet[self.wallet_key(row, step)].append((row, step))
-        for key, row in self.sold_to.items() if self.level else ():
+        for key, row in self.sold_to.items() if self.level and self.goes_along(self.sold_step) is along else ():
             buyers[key] = row, step = row, self.sold_step
             wallets[key] = wallets[key] or self.new_wallet(row, step)
         if step is None:
@@ -830,7 +836,7 @@ class ChargeSteps:
             if not wallet.is_away:
                 buyers.setdefault(key, own[0])
         if not self.level:  # those that nothing comes to are filled, too
-            buyers.update(self.price_sold.get(step.node, {}))
+            buyers.update((key, own) for key, own in self.price_sold.get(step.node, {}).items() if self.goes_along(own[1]) is along)
         for key, (row, step) in buyers.items():
             self.sell(wallets[key], row, step)
 
