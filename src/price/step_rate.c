@@ -317,8 +317,8 @@ static enum status tier_bucket(struct work *work, const struct step *step, uint3
     return set_numbers(work, step, index, &work->buckets[*at]);
 }
 
-enum status step_tier_list(const struct price *price, const struct tier_values *first,
-                           struct dec quantity, struct dec *list, struct error *err)
+static enum status list_amount(const struct price *price, const struct tier_values *first,
+                               struct dec quantity, struct dec *list, struct error *err)
 {
     struct dec rate = price->has_list ? price->list : first->rate;
     if (!price->has_list && first->tier->is_percent) {
@@ -423,7 +423,7 @@ static enum status climb(struct work *work, const struct step *step, uint32_t in
         TRY(add(part.f, part.amount, &part.f_end, work->err));
         part.list = part.amount;
         if (part.tier > 0 || has_list) {
-            TRY(step_tier_list(work->charges[index].price, &tiers[0], part.quantity, &part.list,
+            TRY(list_amount(work->charges[index].price, &tiers[0], part.quantity, &part.list,
                             work->err));
         }
         if (is_more && piece == index) {
@@ -532,7 +532,7 @@ static enum status walk(struct work *work, const struct step *step, uint32_t ind
             used = to;
         }
         TRY(subtract(part.f_end, part.f, &part.amount, work->err));
-        TRY(step_tier_list(work->charges[piece].price, &tiers[0], measured, &part.list, work->err));
+        TRY(list_amount(work->charges[piece].price, &tiers[0], measured, &part.list, work->err));
         TRY(charge_part(work, step, piece, bucket, &part));
         x = end;
         f = part.f_end;
@@ -594,7 +594,7 @@ static enum status stroll_part(struct work *work, const struct step *step, struc
     TRY(dec_add(part->f, part->amount, &part->f_end, work->err));
     uint32_t piece = stroll->index == NONE ? work_add_charge(work, &stroll->whole) : stroll->index;
     stroll->index = NONE;
-    TRY(step_tier_list(work->charges[piece].price, &tiers[0], part->quantity, &part->list, work->err));
+    TRY(list_amount(work->charges[piece].price, &tiers[0], part->quantity, &part->list, work->err));
     TRY(charge_part(work, step, piece, bucket, part));
     part->x = part->end;
     part->f = part->f_end;
@@ -866,20 +866,18 @@ static enum status charge_rest(struct work *work, const struct bucket *bucket,
     instant due = turn_end_due(work, own, price, like->contract, bucket->account, bucket->turn);
     (void)turn_end_step(work, own, due, &price);
     struct charge extra = turn_end_charge(work, bucket, own, price, due, like);
-    struct dec quantity = bucket->x; /* what it is so much of: of the turn, or of the bill */
-    if (!own->tier.settle_at_end) {
-        TRY(subtract(bucket->x, bucket->opening_x, &quantity, work->err));
-    }
+    struct dec quantity;
+    TRY(subtract(bucket->x, bucket->opening_x, &quantity, work->err));
     extra.amount = extra.net = rest;
     extra.list = DEC_ZERO;
-    if (is_all) {
-        TRY(step_tier_list(price, bucket->values, quantity, &extra.list, work->err));
+    if (is_all) { /* of the rows of this bill: those of others have theirs */
+        TRY(list_amount(price, bucket->values, quantity, &extra.list, work->err));
     }
     extra.tier = whole->tier;
     extra.has_rate = whole->tier != NONE;
-    if (extra.has_rate) {
+    if (extra.has_rate) { /* what it is so much of: of the turn, or of the bill */
         extra.rate = tier_of(bucket, whole)->rate;
-        extra.quantity = quantity;
+        extra.quantity = own->tier.settle_at_end ? bucket->x : quantity;
     }
     const uint32_t index = work_add_charge(work, &extra);
     if (whole->trace < work->trace_count) { /* is told */
@@ -921,10 +919,10 @@ static enum status charge_row(struct work *work, const struct entry *entry,
     }
     struct dec rest = on_scope ? whole->total : whole->rest;
     TRY(subtract(entry->after, entry->before, &measured, work->err));
-    if (whole->waits || (on_scope && !dec_is_zero(rest))) {
+    if (on_scope && !dec_is_zero(rest)) {
         measured = DEC_ZERO; /* at the list rate, too, it is the total that is charged */
     }
-    TRY(step_tier_list(like.price, bucket->values, measured, &list, work->err));
+    TRY(list_amount(like.price, bucket->values, measured, &list, work->err));
     TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values->rate, amount,
                     list, tier));
     work->charges[entry->charge].has_rate = tier != NONE && !on_scope;
@@ -1019,7 +1017,7 @@ static enum status list_of(struct work *work, const struct charge *charge, struc
             const struct tier_values *tiers;
             TRY(tier_numbers(work, step, &at, turn, &tiers));
             *has_list = true;
-            return step_tier_list(price, tiers, quantity, list, work->err);
+            return list_amount(price, tiers, quantity, list, work->err);
         }
         if (step->kind == STEP_RATE) {
             struct dec rate = price->list, flat;

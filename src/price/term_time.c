@@ -116,6 +116,23 @@ static instant due_at_last(struct work *work, struct period turn, instant due)
     return due;
 }
 
+/* When the account has the plan for the last time in a turn, its end when it has none; what it used
+ * before its own start is in it, too. */
+static instant plan_due(const struct work *work, const struct term *term, uint32_t account,
+                        struct period turn)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    instant due = turn.to;
+    for (instant at = turn.from, next; at < turn.to; at = next) {
+        (void)accounts_edge(accounts, work->catalog, account, at, &next);
+        const struct contract *contract = accounts_contract(accounts, work->catalog, account, at);
+        if (term_plan_of(work, account, contract) == term->plan) {
+            due = next < turn.to ? next : turn.to;
+        }
+    }
+    return due;
+}
+
 /* As the turn ends, or the contract, or the plan's time in it; a bucket that accounts share, for
  * others of whom the plan may go on, as the turn ends. */
 static instant turn_due(const struct work *work, const struct step *step,
@@ -133,8 +150,7 @@ static instant turn_due(const struct work *work, const struct step *step,
     }
     bool is_shared = step->scope == SCOPE_ORGANIZATION || step->scope == SCOPE_CONTRACT;
     if (term->level == LEVEL_PLAN && !is_shared) {
-        struct period force = term_in_force(work, term, NULL, account, turn);
-        return force.from < turn.to ? force.to : turn.to;
+        return plan_due(work, term, account, turn);
     }
     return turn.to;
 }

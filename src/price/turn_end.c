@@ -396,8 +396,7 @@ static enum status settle_due(struct work *work, const struct due *due)
         const struct tier_values *tier = bucket.values;
         tier += charge.tier == NONE ? 0 : charge.tier;
         trace.tier = charge.tier;
-        TRY(step_tier_list(price, bucket.values, step->tier.settle_at_end ? state->x : DEC_ZERO,
-                           &charge.list, work->err));
+        charge.list = DEC_ZERO; /* the rows have theirs */
         charge.quantity = charge.tier == NONE ? DEC_ZERO : state->x;
         charge.has_rate = charge.tier != NONE;
         charge.rate = charge.tier == NONE ? DEC_ZERO : tier->rate;

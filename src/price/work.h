@@ -457,9 +457,6 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
 enum status step_tier_numbers(struct work *work, const struct step *step,
                               const struct step_tier *body, const struct charge *charge,
                               struct period turn, const struct tier_values **values);
-/* What a quantity would cost at the list rate: the price's, else that of the first of its tiers. */
-enum status step_tier_list(const struct price *price, const struct tier_values *first,
-                           struct dec quantity, struct dec *list, struct error *err);
 /* F of what a bucket has accumulated. */
 enum status step_whole_value(struct work *work, const struct step *step,
                              const struct charge *charge, struct bucket *bucket, uint32_t *tier,

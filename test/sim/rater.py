@@ -193,7 +193,10 @@ class Bill(ChargeSteps, CoverSteps):
                 rate = self.setup.rate(row.price.currency, self.currency, row, self.payer, self.cut)
                 flow.conversion = row.price.currency, rate
                 flow.amount = converted(row, flow, flow, rate)
-                flow.listed = flow.listed and quantize(flow.listed * rate)
+                if flow.listed is not None:
+                    like, own = ("list", self.converted_line(row, flow, flow)), quantize(flow.listed * rate)
+                    before, sums[like] = sums[like], sums[like] + flow.listed * rate
+                    flow.listed = own if digits == 18 else quantize(sums[like], digits, mode) - quantize(before, digits, mode)
                 for adjustment in flow.adjustments:
                     adjustment.amount = converted(row, flow, adjustment, rate)
 
@@ -1184,7 +1187,7 @@ class Bill(ChargeSteps, CoverSteps):
             f.charge(step, part, rate, tier)
             left -= part
         for f in fresh:  # what is charged apart from its rows would be so at the list rate, too
-            is_apart = waits or (left and (attribute == "none" or (attribute == "pro_rata" and x == x0)))
+            is_apart = left and (attribute == "none" or (attribute == "pro_rata" and x == x0))
             self.list_at(f, ZERO if is_apart else f.measured, first=tiers[0])
         bucket["rows"] += len(fresh)
         if left:
@@ -1192,7 +1195,7 @@ class Bill(ChargeSteps, CoverSteps):
             self.on_scope(flow, step, "usage", left, due, tier, own=own, rate=rate)
             new = self.priced[-1].flows[0]
             new.told = ZERO if tier is None else units  # on its line; to steps behind it has none of its own
-            self.list_at(new, units if attribute == "none" or step.body.get("settle") == "at_end" or x == x0 else ZERO, first=tiers[0])
+            self.list_at(new, x - x0 if attribute == "none" else ZERO, first=tiers[0])  # those of other bills have theirs
 
     def attribute(self, step):
         return step.body.get("attribute",
