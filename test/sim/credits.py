@@ -80,7 +80,7 @@ class Wallet:
 
     def follow(self, body, start):
         """Another version of the price, behind those that were in force meanwhile."""
-        if body is not self.body:
+        if body is not self.body or start > self.start:  # one that says the same as an earlier one is another, where one lies between
             self.pass_versions(start)
             self.turn_to(body, start)
 
