@@ -173,18 +173,9 @@ STEPS = ("convert", "aggregate", "allowance", "tier", "bound", "round")
 SAMPLED = ("average", "unique", "percentile", "time_weighted")
 
 
-def thresholds(bench):
-    """Bills inside a turn, as it reaches an amount, add up to the bill of the turn; each but the last has reached one."""
+def with_thresholds(bench):
+    """(catalog, thresholds, what is billed without): of a world in which something is charged; else None."""
     world = bench.world
-    if has_order(world.catalog) or bodies(world.catalog, "aggregate") or "usage(" in str(world.catalog):
-        return False
-    if '"allocate"' in json.dumps(world.catalog, default=str):
-        return False  # a turn that goes on over several bills is shared bill by bill
-    columns = ("account", "sku", "price", "step", "kind", "grant")
-    if not in_order_only(world):
-        if bodies(world.catalog, "bound") or bodies(world.catalog, "round") or lists_of_terms(world.catalog):
-            return False  # what later steps see depends on whose share it is
-        columns = ("step", "kind")
     catalog = copy.deepcopy(world.catalog)
     for meter in catalog["meters"].values():  # that each hour be known by itself
         if meter.get("aggregate") in SAMPLED:
@@ -200,13 +191,32 @@ def thresholds(bench):
     plain_bill = bench.bill("plain", catalog)
     most = max((num(bill["exact"]) for bill in plain_bill.bills()), default=ZERO)
     if most <= 0:
-        return False
+        return None
     limits = sorted({num(round(float(most) * bench.rng.random(), 2)) for _ in range(bench.rng.randrange(1, 4))} - {ZERO})
     billing = dict(catalog.get("billing") or {"every": "month"})
     billing["thresholds"] = [Raw(plain(limit)) for limit in limits]
     if bench.rng.random() < 0.5:
         billing["recurring"] = Raw(plain(num(round(float(most) / 3, 2)) or num(1)))
     catalog["billing"] = billing
+    return catalog, limits, plain_bill
+
+
+def thresholds(bench):
+    """Bills inside a turn, as it reaches an amount, add up to the bill of the turn; each but the last has reached one."""
+    world = bench.world
+    if has_order(world.catalog) or bodies(world.catalog, "aggregate") or "usage(" in str(world.catalog):
+        return False
+    if '"allocate"' in json.dumps(world.catalog, default=str):
+        return False  # a turn that goes on over several bills is shared bill by bill
+    columns = ("account", "sku", "price", "step", "kind", "grant")
+    if not in_order_only(world):
+        if bodies(world.catalog, "bound") or bodies(world.catalog, "round") or lists_of_terms(world.catalog):
+            return False  # what later steps see depends on whose share it is
+        columns = ("step", "kind")
+    found = with_thresholds(bench)
+    if found is None:
+        return False
+    catalog, limits, plain_bill = found
     parts = bench.bill("parts", catalog)
     bench.equal("amount", sums(plain_bill.lines(), *columns), sums(parts.lines(), *columns))
     reached = collections.defaultdict(lambda: ZERO)
@@ -222,6 +232,37 @@ def thresholds(bench):
         if ends and is_inside and limits:
             bench.expect(reached[bill["payer"]] >= limits[0], "bill %s of %s is made below %s", bill["bill"],
                          plain(reached[bill["payer"]]), plain(limits[0]))
+    return True
+
+
+def rated_thresholds(bench):
+    """What is billed in parts is what the rater has of these parts, whatever the program is; each part but a turn's last ends as a
+    threshold is reached, and none is passed over."""
+    import sim_bill  # which takes from here
+    from rater import Bill
+    from setting import Setup
+    from usage import Usage
+    found, world = with_thresholds(bench), copy.copy(bench.world)
+    if found is None:
+        return False
+    world.catalog = found[0]
+    output = bench.bill("parts", world.catalog)
+    ends = collections.defaultdict(set)
+    for bill in output.bills():
+        ends[bill["payer"]] |= {times.parse(end) for end in bill.get("parts", [])}
+    setup = Setup(world.catalog, world.accounts, world.all_memberships(), world.overrides, world.period_text)
+    for payer in setup.accounts:
+        edges = sorted({edge for cut in setup.cuts(payer) for edge in cut} | ends[payer])
+        cuts = [(max(cut[0], start), min(cut[1], end)) for cut in setup.cuts(payer) for start, end in zip(edges, edges[1:])
+                if max(cut[0], start) < min(cut[1], end)]
+        setup.known_cuts[payer] = cuts
+    rated, bills, last = Usage(setup, world.lines), [], {}
+    for cut, payer in sorted((cut, payer) for payer in setup.accounts for cut in setup.cuts(payer)):
+        last[payer] = Bill(setup, payer, cut, rated.rows.get((payer, cut), []), last.get(payer))
+        bills.append(last[payer])
+    sim_bill.compare_lines(world, setup, bills, output)
+    sim_bill.compare_columns(world, setup, bills, output)
+    bench.runner.counts["parts"] += sum(len(cuts) for cuts in ends.values())
     return True
 
 
@@ -525,7 +566,7 @@ LAWS = [("cut rows", cut_rows), ("attribution", attribution), ("conservation", c
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("scope", scope), ("clock", clock), ("difference", difference), *laws_terms.LAWS]
 APART = [("view", views.law), ("corrections", corrections.corrections),
-         ("long corrections", corrections.long_corrections), ("late clocks", corrections.late_clocks), ("late periods", corrections.late_periods), ("months", corrections.months), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_terms.BESIDE,
+         ("long corrections", corrections.long_corrections), ("late clocks", corrections.late_clocks), ("late periods", corrections.late_periods), ("months", corrections.months), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), ("rated thresholds", rated_thresholds), *laws_terms.BESIDE,
          *laws_cover.LAWS]  # with seeds of their own
 
 
