@@ -260,8 +260,11 @@ def rated_thresholds(bench):
     for cut, payer in sorted((cut, payer) for payer in setup.accounts for cut in setup.cuts(payer)):
         last[payer] = Bill(setup, payer, cut, rated.rows.get((payer, cut), []), last.get(payer))
         bills.append(last[payer])
-    sim_bill.compare_lines(world, setup, bills, output)
-    sim_bill.compare_columns(world, setup, bills, output)
+    try:
+        sim_bill.compare_lines(world, setup, bills, output)
+        sim_bill.compare_columns(world, setup, bills, output)
+    except sim_bill.Mismatch as why:
+        raise bench.mismatch(str(why)) from why
     bench.runner.counts["parts"] += sum(len(cuts) for cuts in ends.values())
     return True
 

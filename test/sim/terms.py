@@ -598,7 +598,7 @@ class ChargeSteps:
                 rule = body.get("round", {})
                 rule = rule if isinstance(rule, dict) else {"digits": rule}
                 digits, mode = int(num(rule.get("digits", self.minor(row)))), rule.get("mode", "half_up")
-            key = self.line_key(row, flow, step) if at == "line" else self.key(row, step)
+            key = (self.line_key(row, flow, step), self.cut) if at == "line" else self.key(row, step)  # each bill has lines of its own
             if at == "total":  # its measure is the tax of each rate, a number of 18 digits as any measure
                 of_rate = (key, "rate", rate, reverse)
                 was, position[of_rate] = position[of_rate], position[of_rate] + exact
