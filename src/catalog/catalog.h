@@ -849,6 +849,10 @@ struct line_rounding {
     enum rounding mode; /* default half_up */
     bool at_total;      /* round the total, lines by largest remainder */
 };
+static inline bool rounding_is_of_lines(const struct line_rounding *rounding)
+{
+    return !rounding->exact && !rounding->at_total;
+}
 
 /* What one buyer agreed to.  A contract with accounts or a source is a view: it prices what others
  * price too, for its buyer alone. */

@@ -33,6 +33,7 @@ struct explained_step {
     struct period turn;
     bool is_whole;                /* the bucket as a whole, with what other lines brought */
     bool is_shared;               /* what is told of F is a share of the bucket's */
+    bool has_pieces;              /* without a bucket: some are pieces of one curve */
     uint64_t count;               /* of rows or charges */
     struct dec before, after;     /* position at the first, behind the last */
     struct dec f_before, f_after; /* F there */

@@ -204,6 +204,10 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     add_json_decimal(out, "f_after", done->f_after);
     add_json_decimal(out, "in", done->in);
     add_json_decimal(out, "out", done->out);
+    if (done->has_pieces) {
+        const bool is_by_line = rounding_is_of_lines(x->bill.rounding);
+        add_json_text(out, "together", is_by_line ? TEXT("line") : TEXT("account"));
+    }
     if (!dec_is_zero(done->lost)) {
         add_json_decimal(out, "lost", done->lost);
     }

@@ -311,6 +311,7 @@ static enum status add_trace(struct explain *x, struct explained_step *into,
             !dec_equal(into->limit, trace->limit) || into->row_place != trace->row_place;
     }
     into->count += !trace->is_more;
+    into->has_pieces |= trace->is_piece;
     into->after = trace->after;
     into->f_after = trace->f_after;
     return OK;

@@ -692,7 +692,10 @@ void explain_write_step(const struct explain *x, struct buffer *out, uint32_t nu
     } else if (done->bucket.size > 0) {
         add_curve(out, done);
     } else {
-        buffer_add_text(out, TEXT("     each row alone: "));
+        const bool is_by_line = rounding_is_of_lines(x->bill.rounding);
+        buffer_add_text(out, !done->has_pieces ? TEXT("     each row alone: ")
+                             : is_by_line      ? TEXT("     the rows of a line together: ")
+                                               : TEXT("     the rows of an account together: "));
         say_count(out, done->count, "row");
         buffer_add_text(out, TEXT(", "));
         add_decimal(out, done->in);

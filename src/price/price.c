@@ -881,6 +881,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     struct bill_money money;
     TRY(pricing_money(pricing, &money, err));
     work.currency = money.currency;
+    work.is_by_line = rounding_is_of_lines(money.rounding);
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
     if (pricing->opening_count > 0) {
         work.notes = arena_calloc(arena, pricing->opening_count, sizeof *work.notes);

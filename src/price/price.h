@@ -181,6 +181,7 @@ struct trace {
     bool is_more;                 /* what another trace of the charge does not tell yet */
     struct dec limit; /* what is free, the maximum or minimum; of a fixed amount: the factor */
     bool has_rate;    /* it is the rate of the part */
+    bool is_piece;    /* of a curve that it has with others: see piece_of_curve (work.h) */
     uint32_t tier;
     struct dec tier_from, tier_to; /* its limits, when there is a tier; to 0: open */
     const struct step *curve;      /* whose tiers they are; NULL: of step itself */

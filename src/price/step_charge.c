@@ -37,18 +37,16 @@ static enum charge_kind kind_of(const struct step *step)
     }
 }
 
-/* Tax is nobody's net: it is owed on what a charge comes to, and so is every other tax. */
-static enum status add_adjustment(struct work *work, const struct step *step, uint32_t index,
-                                  enum charge_kind kind, const struct dec *rate, struct dec amount,
-                                  const struct text *grant)
+/* What adjusts a charge has its keys. */
+static struct charge adjustment_of(const struct work *work, const struct step *step, uint32_t index,
+                                   enum charge_kind kind, const struct dec *rate)
 {
     struct charge adjustment = work->charges[index];
-    adjustment.grant = grant;
+    adjustment.grant = NULL;
     adjustment.kind = kind;
     adjustment.of = index;
     adjustment.step = step;
     adjustment.quantity = adjustment.list = DEC_ZERO;
-    adjustment.amount = adjustment.net = amount;
     adjustment.has_rate = rate != NULL;
     adjustment.rate = rate ? *rate : DEC_ZERO;
     adjustment.events = 0;
@@ -56,6 +54,17 @@ static enum status add_adjustment(struct work *work, const struct step *step, ui
         adjustment.level = (int8_t)level_of_terms(work->term->level);
     }
     adjustment.next_step = adjustment.price->step_count;
+    return adjustment;
+}
+
+/* Tax is nobody's net: it is owed on what a charge comes to, and so is every other tax. */
+static enum status add_adjustment(struct work *work, const struct step *step, uint32_t index,
+                                  enum charge_kind kind, const struct dec *rate, struct dec amount,
+                                  const struct text *grant)
+{
+    struct charge adjustment = adjustment_of(work, step, index, kind, rate);
+    adjustment.grant = grant;
+    adjustment.amount = adjustment.net = amount;
     if (kind != CHARGE_TAX) {
         adjustment.net = DEC_ZERO;
         TRY(dec_add(work->charges[index].net, amount, &work->charges[index].net, work->err));
@@ -311,17 +320,28 @@ static enum status run_percent(struct work *work, struct entry *entry)
     const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct period turn = charge_turn(work, step, charge);
     struct charge_values values;
-    struct dec worth;
+    struct dec worth = DEC_ZERO;
     entry->before = DEC_ZERO;
     TRY(step_base(work, step, entry->charge, charge, &entry->after));
     TRY(charge_numbers(work, step, charge, turn, &values));
-    TRY(charge_worth(step, &values, entry->after, &worth, work->err));
+    const struct piece piece = {entry->after, values.number, dec_from_int(HUNDRED), 2};
+    bool is_held = true;
+    if (!values.is_over) {
+        TRY(piece_alone(&piece, &is_held, &worth, work->err));
+    }
+    if (!is_held) {
+        const struct charge like = adjustment_of(work, step, entry->charge, kind_of(step), NULL);
+        TRY(piece_of_curve(work, step, &like, &piece, &worth));
+    }
     const bool goes = step->kind == STEP_DISCOUNT;
     struct dec amount = held(work, step, entry->charge, goes ? dec_negate(worth) : worth);
     worth = goes ? dec_negate(amount) : amount;
-    work_trace_step(
-        work, entry->charge, NULL,
-        (struct trace){.step = step, .after = entry->after, .f_after = worth, .tier = NONE});
+    work_trace_step(work, entry->charge, NULL,
+                    (struct trace){.step = step,
+                                   .after = entry->after,
+                                   .f_after = worth,
+                                   .is_piece = !is_held,
+                                   .tier = NONE});
     return step_charge_adjust(work, step, entry->charge, kind_of(step), amount);
 }
 

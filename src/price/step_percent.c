@@ -1,4 +1,4 @@
-/* step_percent.c - percent and formula: an amount for each row, without memory. */
+/* step_percent.c - percent and formula: an amount for each row, whatever came before. */
 #include "price/work.h"
 
 #include "base/nofloat.h"
@@ -10,17 +10,26 @@ enum status step_percent_run(struct work *work, const struct step *step, uint32_
     const struct charge *charge = &work->charges[index];
     const struct step_percent *body = &step->percent;
     struct period turn = charge_turn(work, step, charge);
-    struct dec rate, share, amount, other;
-    if ((body->has_min || body->has_max) && charge->events > 1) {
+    const bool is_bound = body->has_min || body->has_max;
+    bool is_held = true;
+    struct dec rate, amount, other;
+    if (is_bound && charge->events > 1) {
         return fail(work->err, ERR_INPUT,
                     "min and max are of each event, and a row holds %llu: its meter wants "
                     "grain: event",
                     (unsigned long long)charge->events);
     }
     TRY(number_alone(work, &body->rate, charge, turn, &rate));
-    TRY(dec_multiply(rate, (struct dec){1, 2}, &share, work->err));
-    TRY(dec_multiply_round(charge->quantity, share, DEC_SCALE, ROUND_HALF_EVEN, &amount,
-                           work->err));
+    if (is_bound) { /* each event by itself */
+        TRY(dec_multiply_divide(charge->quantity, rate, dec_from_int(100), DEC_SCALE,
+                                ROUND_HALF_EVEN, &amount, work->err));
+    } else {
+        const struct piece piece = {charge->quantity, rate, dec_from_int(100), 2};
+        TRY(piece_alone(&piece, &is_held, &amount, work->err));
+        if (!is_held) {
+            TRY(step_rate_piece(work, step, charge, &piece, &amount));
+        }
+    }
     if (body->has_fixed) {
         TRY(number_alone(work, &body->fixed, charge, turn, &other));
         TRY(dec_multiply_round(other, dec_from_int((int64_t)charge->events), DEC_SCALE,
@@ -45,6 +54,7 @@ enum status step_percent_run(struct work *work, const struct step *step, uint32_
                                    .after = charge->quantity,
                                    .f_after = amount,
                                    .limit = before,
+                                   .is_piece = !is_held,
                                    .tier = NONE});
     return step_rate_charge(work, step, index, rate, amount);
 }

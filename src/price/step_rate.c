@@ -10,17 +10,33 @@
 
 #include "base/nofloat.h"
 
+/* What a line tells of how a charge was made. */
+static void tell_rate(struct charge *charge, const struct step *step, struct dec rate)
+{
+    charge->has_rate = true;
+    charge->rate = rate;
+    charge->tier = NONE;
+    charge->step = step;
+}
+
+enum status step_rate_piece(struct work *work, const struct step *step, const struct charge *charge,
+                            const struct piece *piece, struct dec *amount)
+{
+    struct charge like = *charge;
+    tell_rate(&like, step, piece->rate);
+    return piece_of_curve(work, step, &like, piece, amount);
+}
+
 /* Makes a charge of a row. */
 static enum status rate_charge(struct work *work, const struct step *step, uint32_t index,
                                struct dec rate, struct dec amount, struct dec list, uint32_t tier)
 {
     struct charge *charge = &work->charges[index];
-    charge->has_amount = charge->has_rate = true;
-    charge->rate = rate;
+    tell_rate(charge, step, rate);
+    charge->has_amount = true;
     charge->amount = charge->net = amount;
     charge->list = list;
     charge->tier = tier;
-    charge->step = step;
     TRY(work_take_of_row(work, charge, charge->quantity));
     work_pass_on(work, index);
     return OK;
@@ -127,95 +143,31 @@ static enum status exclude_unpriced(struct work *work, uint32_t index)
     return OK;
 }
 
-/* The rows of a bill that are on one curve: of an account, a SKU and a step of a version of a
- * price, at one rate. */
-struct rate_key {
-    const struct price *price;
-    i128 mantissa; /* of the rate, the same however it was written */
-    uint32_t account, sku, node;
-    int32_t scale;
-};
-struct rate_curve {
-    struct dec x, y; /* quantity so far, and what it has come to */
-};
-
-static struct rate_curve *find_curve(struct work *work, const struct step *step,
-                                     const struct charge *charge, struct dec rate)
-{
-    while (rate.scale > 0 && rate.mantissa % 10 == 0) {
-        rate.mantissa /= 10;
-        rate.scale--;
-    }
-    struct rate_key key;
-    memset(&key, 0, sizeof key); /* gaps, too */
-    key.price = charge->price;
-    key.mantissa = rate.mantissa;
-    key.account = charge->account;
-    key.sku = charge->sku;
-    key.node = step->node;
-    key.scale = rate.scale;
-    if (!work->rate_map.arena) {
-        map_init(&work->rate_map, work->arena, 0);
-    }
-    struct map_slot *slot =
-        map_take(&work->rate_map, (struct text){(const char *)&key, sizeof key});
-    if (slot->value == MAP_NONE) {
-        slot->key = text_copy(work->arena, slot->key);
-        slot->value = work->rate_curve_count;
-        work->rate_curves = arena_room(work->arena, work->rate_curves, work->rate_curve_count,
-                                       &work->rate_curve_capacity, sizeof *work->rate_curves);
-        work->rate_curves[work->rate_curve_count++] = (struct rate_curve){DEC_ZERO, DEC_ZERO};
-    }
-    return &work->rate_curves[slot->value];
-}
-
-/* Whether 18 digits hold what a quantity costs at a rate, all of it. */
-static enum status is_exact(const struct step_rate *body, struct dec quantity, struct dec rate,
-                            bool *exact, struct error *err)
-{
-    const struct dec per = body->has_per ? body->per : (struct dec){1, 0};
-    struct dec less, more;
-    *exact = body->per_digits >= 0 && quantity.scale + rate.scale + body->per_digits <= DEC_SCALE;
-    if (!*exact) {
-        TRY(dec_multiply_divide(quantity, rate, per, DEC_SCALE, ROUND_DOWN, &less, err));
-        TRY(dec_multiply_divide(quantity, rate, per, DEC_SCALE, ROUND_UP, &more, err));
-        *exact = dec_equal(less, more);
-    }
-    return OK;
-}
-
-/* What a row costs, but for its flat.  Rows that 18 digits hold are by themselves; others are
- * pieces of their curve, of which each value is rounded once, so that a third and two thirds are a
- * whole. */
+/* What a row costs, but for its flat. */
 static enum status rate_row(struct work *work, const struct step *step, const struct charge *charge,
-                            struct dec rate, struct dec *amount)
+                            struct dec rate, bool *is_held, struct dec *amount)
 {
-    bool exact;
-    TRY(is_exact(&step->rate, charge->quantity, rate, &exact, work->err));
-    if (exact) {
-        return rate_amount(&step->rate, charge->quantity, rate, amount, work->err);
-    }
-    struct rate_curve *curve = find_curve(work, step, charge, rate);
-    struct dec x, y;
-    TRY(dec_add(curve->x, charge->quantity, &x, work->err));
-    TRY(rate_amount(&step->rate, x, rate, &y, work->err));
-    TRY(dec_subtract(y, curve->y, amount, work->err));
-    *curve = (struct rate_curve){x, y};
-    return OK;
+    const struct step_rate *body = &step->rate;
+    const struct piece piece = {.quantity = charge->quantity,
+                                .rate = rate,
+                                .per = body->has_per ? body->per : dec_from_int(1),
+                                .per_digits = body->per_digits};
+    TRY(piece_alone(&piece, is_held, amount, work->err));
+    return *is_held ? OK : step_rate_piece(work, step, charge, &piece, amount);
 }
 
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
     struct period turn = charge_turn(work, step, charge);
-    bool found;
+    bool found, is_held;
     struct dec rate = DEC_ZERO, flat = DEC_ZERO, amount, list;
     const struct place *place;
     TRY(find_rate(work, step, charge, turn, &found, &rate, &flat, &place));
     if (!found) {
         return exclude_unpriced(work, index);
     }
-    TRY(rate_row(work, step, charge, rate, &amount));
+    TRY(rate_row(work, step, charge, rate, &is_held, &amount));
     TRY(dec_add(amount, flat, &amount, work->err));
     list = amount;
     if (charge->price->has_list) {
@@ -228,6 +180,7 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
                                        .f_after = amount,
                                        .limit = rate,
                                        .has_rate = true,
+                                       .is_piece = !is_held,
                                        .tier = NONE,
                                        .row_place = place});
     }

@@ -5,10 +5,10 @@
 #ifndef FARTHING_PRICE_WORK_H
 #define FARTHING_PRICE_WORK_H
 
-#include "base/map.h"
 #include "base/sort.h"
 #include "price/close.h"
 #include "price/curve.h"
+#include "price/keys.h"
 #include "price/price.h"
 
 /* The order of charges of no row: after all rows of their node, by price.c's own order. */
@@ -114,9 +114,10 @@ struct work {
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
 
-    struct map rate_map; /* curves of rates: step_rate.c */
-    struct rate_curve *rate_curves;
-    uint32_t rate_curve_count, rate_curve_capacity;
+    bool is_by_line;  /* lines are rounded, and not their total alone */
+    struct keys pieces; /* curves of what has no bucket: piece.c */
+    struct piece_curve *piece_curves;
+    uint32_t piece_curve_capacity;
 
     struct exclusions excluded;
     struct trace *traces;
@@ -240,6 +241,22 @@ struct expr_value charge_slot(struct work *work, uint32_t slot, const struct cha
                               struct period turn);
 enum status charge_try(struct work *work, const struct expr *expr, const struct charge *charge,
                        struct period turn, struct expr_value *value);
+
+/* ---- piece.c ---- */
+
+/* So much at a rate for so many units: a row's quantity, or per cent of what a charge comes to. */
+struct piece {
+    struct dec quantity, rate, per;
+    int per_digits; /* per is 10 to this power; -1: it is no such power */
+};
+/* What it comes to; *is_held: to the last digit, 18 of them hold it. */
+enum status piece_alone(const struct piece *piece, bool *is_held, struct dec *amount,
+                        struct error *err);
+/* What it comes to where they do not: a piece of a curve, whose values are rounded once.  The curve
+ * is that of a line, which `like` stands on, or, where it is the total that is rounded or nothing,
+ * of an account, a SKU and a version of a price. */
+enum status piece_of_curve(struct work *work, const struct step *step, const struct charge *like,
+                           const struct piece *piece, struct dec *amount);
 
 /* ---- order.c ---- */
 
@@ -434,6 +451,9 @@ enum status step_formula_run(struct work *work, const struct step *step, uint32_
 
 /* ---- step_rate.c ---- */
 
+/* What a row costs that 18 digits do not hold, a piece of the curve of its line. */
+enum status step_rate_piece(struct work *work, const struct step *step, const struct charge *charge,
+                            const struct piece *piece, struct dec *amount);
 /* Makes a charge of a row, whose list amount is its price's list rate or the amount itself. */
 enum status step_rate_charge(struct work *work, const struct step *step, uint32_t charge,
                              struct dec rate, struct dec amount);

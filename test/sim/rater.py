@@ -135,8 +135,9 @@ class Bill(ChargeSteps, CoverSteps):
     asked_at = None  # when tables are asked; None: at the row's time
 
     def __init__(self, setup, payer, cut, rows, previous=None):
-        self.rate_curves = {}  # quantity so far: see rated
+        self.curves = {}  # quantity so far: see piece
         self.setup, self.payer, self.cut = setup, payer, cut
+        self.lines_are_rounded = self.rounds_lines()
         self.memories = previous.memories if previous else {}
         self.goes_on = previous is not None and previous.cut[1] == cut[0]
         self.currency = setup.currency(payer, cut)
@@ -845,7 +846,7 @@ class Bill(ChargeSteps, CoverSteps):
                     continue
                 if row.events == 0 and row.meter and "spread" in self.setup.catalog["meters"][row.meter]:
                     flat = ZERO  # later pieces of events, which have paid it
-                out.append(flow.charge(step, self.rated(row, flow.quantity, step, rate, per) + flat, rate))
+                out.append(flow.charge(step, self.piece(row, flow, step, flow.quantity, rate, per) + flat, rate))
                 self.list_at(flow, flow.quantity, per)
             row.flows = out
 
@@ -858,13 +859,30 @@ class Bill(ChargeSteps, CoverSteps):
         elif first is not None:
             flow.listed = quantize(quantity * first["rate"] / (first["package"] or 1))
 
-    def rated(self, row, quantity, step, rate, per):
-        """What 18 digits do not hold goes along a curve of its account, SKU, price and rate, whose values are rounded once."""
+    def rounds_lines(self):
+        """Whether lines are rounded: not at the total, and not left exact."""
+        own = [item[2] for item in sorted(self.setup.contracts[self.payer], key=lambda item: item[0])
+               if item[0] < self.cut[1] and self.cut[0] < item[1] and "rounding" in item[2]]
+        is_exact, at = False, "line"
+        for said in [self.setup.catalog.get("rounding"), *(contract["rounding"] for contract in own[-1:])]:
+            is_exact = said == "exact" or (is_exact and said is None)
+            at = at if said in (None, "exact") else said.get("at", at)
+        return not is_exact and at == "line"
+
+    def piece(self, row, flow, step, quantity, rate, per, adjusts=False):
+        """What 18 digits do not hold goes along a curve, whose values are rounded once: its line's, or, where lines are not rounded,
+        one of its account, SKU and price."""
         if quantize(quantity * rate / per) == quantity * rate / per:
             return quantity * rate / per
         key = row.account, row.sku, id(row.price), id(step), rate
-        before = self.rate_curves.get(key, ZERO)
-        self.rate_curves[key] = before + quantity
+        if self.lines_are_rounded:
+            dims, contract = tuple(item for item in row.dims if item[1]), self.contract(row)
+            key += (row.unit, dims, contract and contract["id"], getattr(flow, "conversion", None), flow.tier if adjusts else None,
+                    (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else
+                    (row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ())
+                    if row.price.hourly else None)
+        before = self.curves.get(key, ZERO)
+        self.curves[key] = before + quantity
         return quantize((before + quantity) * rate / per) - quantize(before * rate / per)
 
     def rate_of(self, row, flow, step):
@@ -895,8 +913,9 @@ class Bill(ChargeSteps, CoverSteps):
                 if flow.amount is not None:
                     continue
                 rate = self.number(body.get("rate", 0), row, step)
-                amount = quantize(flow.quantity * rate / 100) + quantize(
-                    self.number(body.get("fixed", 0), row, step) * flow.events)
+                is_bound = "min" in body or "max" in body
+                amount = quantize(flow.quantity * rate / 100) if is_bound else self.piece(row, flow, step, flow.quantity, rate, 100)
+                amount += quantize(self.number(body.get("fixed", 0), row, step) * flow.events)
                 if "max" in body:
                     amount = min(amount, self.number(body["max"], row, step))
                 if "min" in body:

@@ -218,7 +218,9 @@ class ChargeSteps:
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
             elif "percent" in body and self.goes_in_order(body) and "amount" not in body.get("limit", {}):  # without memory
-                self.limited(row, step, flow, sign * self.off(row, step, base))
+                if "turns" not in body.get("limit", {}) or self.in_first_turns(row, step, int(num(body["limit"]["turns"]))):
+                    percent = self.number(body["percent"], row, step)
+                    self.limited(row, step, flow, sign * self.piece(row, flow, step, base, percent, 100, True))
             elif self.goes_in_order(body) and "amount" in body and sign > 0:  # all of it on the first charge
                 on_top, key = self.memory("on top", Fraction), self.key(row, step)
                 if not on_top[key]:
