@@ -358,7 +358,11 @@ void *arena_room(struct arena *arena, void *array, uint32_t count, uint32_t *cap
     if (count < *capacity) {
         return array;
     }
+    if (count >= ARENA_ITEMS_MAX) {
+        arena_run_out(arena);
+    }
     uint32_t more = (size_t)count * size_bytes < ARENA_LARGE_BYTES ? count : count / 8;
+    more = more < ARENA_ITEMS_MAX - count ? more : ARENA_ITEMS_MAX - count;
     *capacity = *capacity ? *capacity + more : FIRST;
     return arena_grow(arena, array, count, *capacity, size_bytes);
 }

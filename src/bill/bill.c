@@ -465,11 +465,12 @@ static uint32_t find_lines(struct arena *arena, const struct pricing *pricing,
                            const struct priced *priced, const struct sort_key *order,
                            uint32_t count, struct line_table *table)
 {
-    uint32_t slot_count = 16, line_count = 0;
-    while (slot_count < count * 2) {
+    uint32_t line_count = 0;
+    size_t slot_count = 16;
+    while (slot_count < (size_t)count * 2) {
         slot_count *= 2;
     }
-    table->mask = slot_count - 1;
+    table->mask = (uint32_t)(slot_count - 1);
     table->slots = arena_alloc(arena, slot_count * sizeof *table->slots);
     memset(table->slots, 0xFF, slot_count * sizeof *table->slots);
     table->lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table->lines);

@@ -129,6 +129,9 @@ static void count_dedup_bytes(struct worker *worker)
 
 static enum status accept_whole(struct worker *worker, struct spool *spool, uint32_t partition)
 {
+    if (spool_chunk_count(spool, partition) > DEDUP_CHUNKS_MAX) { /* of one key: it was split */
+        return fail(&worker->err, ERR_LIMIT, "one event came more than a billion times");
+    }
     struct spool_partition loaded;
     TRY(spool_load(spool, partition, &loaded, &worker->err));
     struct arrival_chunk *chunks =
@@ -183,9 +186,10 @@ static enum status accept_partition(struct worker *worker, struct spool *spool, 
                                     uint32_t shift)
 {
     struct run *run = worker->run;
-    if (spool_units(spool, partition) * (sizeof(struct arrival) + DEDUP_BYTES) <=
-            run->accept_bytes ||
-        shift < SPLIT_BITS) {
+    const uint64_t bytes = spool_units(spool, partition) * (sizeof(struct arrival) + DEDUP_BYTES);
+    const bool fits = bytes <= run->accept_bytes &&
+                      spool_chunk_count(spool, partition) <= DEDUP_CHUNKS_MAX;
+    if (fits || shift < SPLIT_BITS) {
         return accept_whole(worker, spool, partition);
     }
     struct arena_mark mark = arena_mark(&worker->scratch);
@@ -634,16 +638,22 @@ static enum status keep_conflicts(struct run *run, struct worker *worker)
 
 static enum status decide_all(struct run *run)
 {
-    uint32_t count = 0, groups = 0;
+    uint64_t undecided = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].accept.undecided_count;
+        undecided += run->workers[i].accept.undecided_count;
     }
-    if (count == 0) {
+    if (undecided == 0) {
         return OK;
     }
+    if (undecided > ARENA_ITEMS_MAX) {
+        return fail(run->err, ERR_LIMIT,
+                    "more than %u events are withdrawn or in conflict, or are withdrawals",
+                    (unsigned)ARENA_ITEMS_MAX);
+    }
+    const uint32_t count = (uint32_t)undecided;
     struct worker *worker = &run->workers[0];
     struct contender *items = arena_calloc(&worker->scratch, count, sizeof *items);
-    uint32_t at = 0;
+    uint32_t at = 0, groups = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *from = &run->workers[i];
         for (const struct undecided_chunk *c = from->accept.undecided; c; c = c->next) {

@@ -64,7 +64,7 @@ struct verdict_table {
         struct verdict verdict;
         bool is_used;
     } * slots;
-    uint32_t mask;
+    uint64_t mask;
     /* Bits by fingerprint: nearly all events have no verdict, and their fingerprints no bit. */
     uint64_t *filter;
     uint64_t filter_mask; /* of bits */
@@ -87,7 +87,7 @@ __attribute__((always_inline)) static inline void fetch_verdict(const struct ver
 static struct verdict_slot *find_verdict(const struct verdict_table *table, uint64_t print,
                                          uint32_t account)
 {
-    for (uint32_t at = (uint32_t)print & table->mask;; at = (at + 1) & table->mask) {
+    for (uint64_t at = print & table->mask;; at = (at + 1) & table->mask) {
         struct verdict_slot *slot = &table->slots[at];
         if (!slot->is_used || (slot->verdict.print == print && slot->verdict.account == account)) {
             return slot;
@@ -98,15 +98,15 @@ static struct verdict_slot *find_verdict(const struct verdict_table *table, uint
 static void load_verdicts(struct worker *worker, const struct spool_partition *loaded,
                           struct verdict_table *table)
 {
-    uint32_t slot_count = 16;
+    size_t slot_count = 16;
     while (slot_count < loaded->unit_count * 4) {
         slot_count *= 2;
     }
     *table = (struct verdict_table){.mask = slot_count - 1, .is_empty = loaded->unit_count == 0};
     enum { BITS_A_SLOT = 8 };
     table->slots = arena_calloc(&worker->scratch, slot_count, sizeof *table->slots);
-    table->filter_mask = (uint64_t)slot_count * BITS_A_SLOT - 1;
-    table->filter = arena_calloc(&worker->scratch, slot_count * (size_t)BITS_A_SLOT / 64,
+    table->filter_mask = slot_count * BITS_A_SLOT - 1;
+    table->filter = arena_calloc(&worker->scratch, slot_count * BITS_A_SLOT / 64,
                                  sizeof *table->filter);
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         const struct verdict *verdicts = loaded->chunks[c].units;
@@ -399,7 +399,11 @@ void partition_close(struct worker *worker, struct partition *partition)
  * room for what is made of them: what is more than the share of records is read from a file. */
 static bool take_shelf(struct run *run, uint32_t p, struct partition *partition)
 {
-    size_t bytes = spool_units(run->records, p) * room_record_unit_bytes(run);
+    const uint64_t units = spool_units(run->records, p);
+    if (units >= UINT32_MAX) { /* groups say so where they begin */
+        return false;
+    }
+    size_t bytes = units * room_record_unit_bytes(run);
     size_t taken = __atomic_add_fetch(&run->records_taken_bytes, bytes, __ATOMIC_RELAXED);
     if (taken <= run->records_bytes) {
         partition->shelf_bytes = bytes;

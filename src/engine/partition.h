@@ -15,7 +15,7 @@ struct records {
     const struct record *at, *end;
     struct sorted *sorted; /* NULL: memory */
     uint64_t first, stop;  /* places of the file */
-    uint32_t unit_count;   /* with copies of what is one in the file */
+    uint64_t unit_count;   /* with copies of what is one in the file */
 };
 
 /* The records of one partition, grouped by payer so that each group is read in order, from memory

@@ -128,7 +128,8 @@ struct accept_state {
     uint64_t duplicates;
     struct undecided_chunk *undecided; /* the last first */
     struct arena undecided_arena;
-    uint32_t undecided_count, group_count;
+    uint64_t undecided_count;
+    uint32_t group_count;
     struct kept_stream conflicts; /* bytes of records that are in conflict */
 };
 

@@ -76,7 +76,7 @@ struct sorted {
     uint32_t block_units;
     uint32_t groups;
     uint64_t *first; /* place of each group, one more at the end */
-    uint32_t *units; /* of each group, as they came */
+    uint64_t *units; /* of each group, as they came */
     bool is_merged;
 };
 
@@ -598,7 +598,7 @@ void sorted_group(const struct sorted *sorted, uint32_t group, uint64_t *first, 
     *end = sorted->first[group + 1];
 }
 
-uint32_t sorted_units(const struct sorted *sorted, uint32_t group)
+uint64_t sorted_units(const struct sorted *sorted, uint32_t group)
 {
     return sorted->units[group];
 }

@@ -41,7 +41,7 @@ void sorted_free(struct sorted *sorted); /* its files; NULL is fine */
 /* The places where a group begins and ends: equal when it is empty. */
 void sorted_group(const struct sorted *sorted, uint32_t group, uint64_t *first, uint64_t *end);
 /* So many were added to it, with their tails. */
-uint32_t sorted_units(const struct sorted *sorted, uint32_t group);
+uint64_t sorted_units(const struct sorted *sorted, uint32_t group);
 /* Some records from a place on, at most to end; they stay until the next call. *at moves on. */
 enum status sorted_read(struct sorted *sorted, uint64_t *at, uint64_t end,
                         const struct record **first, const struct record **last, struct error *err);

@@ -110,10 +110,10 @@ static struct bucket *add_bucket(struct work *work)
         work->buckets = arena_grow(work->arena, work->buckets, work->bucket_count, capacity,
                                    sizeof *work->buckets);
         work->bucket_capacity = capacity;
-        uint32_t slot_count = capacity * 4;
+        size_t slot_count = (size_t)capacity * 4;
         work->bucket_slots = arena_alloc(work->arena, slot_count * sizeof *work->bucket_slots);
         memset(work->bucket_slots, 0xFF, slot_count * sizeof *work->bucket_slots);
-        work->bucket_mask = slot_count - 1;
+        work->bucket_mask = (uint32_t)(slot_count - 1);
         for (uint32_t i = 0; i < work->bucket_count; i++) {
             uint32_t at = (uint32_t)work->buckets[i].hash & work->bucket_mask;
             while (work->bucket_slots[at] != FREE) {

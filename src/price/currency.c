@@ -282,10 +282,10 @@ enum status currency_convert(struct work *work)
     struct converted **made = arena_calloc(work->arena, count + 1, sizeof(struct converted *));
     struct rates rates = {0};
     struct sums sums = {.mask = 15};
-    while (sums.mask < 2 * count) {
+    while (sums.mask / 2 < count && sums.mask < UINT32_MAX) {
         sums.mask = sums.mask * 2 + 1;
     }
-    sums.items = arena_calloc(work->arena, sums.mask + 1u, sizeof *sums.items);
+    sums.items = arena_calloc(work->arena, (size_t)sums.mask + 1, sizeof *sums.items);
     bool is_any = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[i];

@@ -38,9 +38,10 @@ uint32_t keys_add(struct arena *arena, struct keys *keys, struct hash128 key, bo
         uint32_t more = keys->capacity ? keys->capacity * 2 : 64;
         keys->keys = arena_grow(arena, keys->keys, keys->count, more, sizeof *keys->keys);
         keys->capacity = more;
-        keys->mask = 4 * more - 1;
-        keys->slots = arena_alloc(arena, 4u * more * sizeof *keys->slots);
-        memset(keys->slots, 0xFF, 4u * more * sizeof *keys->slots);
+        size_t slot_count = (size_t)4 * more;
+        keys->mask = (uint32_t)(slot_count - 1);
+        keys->slots = arena_alloc(arena, slot_count * sizeof *keys->slots);
+        memset(keys->slots, 0xFF, slot_count * sizeof *keys->slots);
         for (uint32_t i = 0; i < keys->count; i++) {
             keys_place(keys, i);
         }
@@ -54,6 +55,6 @@ void keys_clear(struct keys *keys)
 {
     keys->count = 0;
     if (keys->slots) {
-        memset(keys->slots, 0xFF, (keys->mask + 1u) * sizeof *keys->slots);
+        memset(keys->slots, 0xFF, ((size_t)keys->mask + 1) * sizeof *keys->slots);
     }
 }

@@ -144,7 +144,7 @@ void work_push(struct work *work, uint32_t index)
     if (charge->next_step < charge->price->step_count) {
         uint32_t node = charge->price->steps[charge->next_step].node;
         struct sort_key item = {(uint64_t)node << 32 | charge->order,
-                                (uint64_t)work->sequence++ << 32 | index};
+                                work->sequence++ << 32 | index};
         if (work->is_running) {
             heap_push(work, item);
         } else {
@@ -872,6 +872,13 @@ struct period pricing_turn(const struct pricing *pricing, instant at)
     return period_has(pricing->turn, at) ? pricing->turn : billing_turn(&pricing->billing, at);
 }
 
+static enum status fail_count(const struct work *work)
+{
+    const struct pricing *pricing = work->pricing;
+    return fail(work->err, ERR_LIMIT, "payer %.*s: more rows of usage than can be told apart",
+                TEXT_ARG(pricing->accounts->items[pricing->payer].id));
+}
+
 enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         const struct usage_row *rows, uint32_t row_count, struct priced *priced,
                         struct error *err)
@@ -882,6 +889,10 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     TRY(pricing_money(pricing, &money, err));
     work.currency = money.currency;
     work.is_by_line = rounding_is_of_lines(money.rounding);
+    work.orders_of_row = pricing->catalog->component_most;
+    if (((uint64_t)row_count + pricing->source_count) * work.orders_of_row >= CHARGE_OF_NO_ROW) {
+        return fail_count(&work);
+    }
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
     if (pricing->opening_count > 0) {
         work.notes = arena_calloc(arena, pricing->opening_count, sizeof *work.notes);
@@ -901,11 +912,6 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;
-    work.orders_of_row = pricing->catalog->component_most;
-    if (((uint64_t)row_count + pricing->source_count) * work.orders_of_row >= CHARGE_OF_NO_ROW) {
-        return fail(err, ERR_LIMIT, "payer %.*s: more rows of usage than can be told apart",
-                    TEXT_ARG(pricing->accounts->items[pricing->payer].id));
-    }
     enum { ASK_AHEAD = 8 };
     for (uint32_t i = 0; i < row_count && !pricing->source_charges; i++) {
         if (pricing->memory && i + 2 * ASK_AHEAD < row_count) {
@@ -929,6 +935,9 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     TRY(credit_finish(&work, 0)); /* of prices: terms see what is bought */
     TRY(currency_convert(&work));
     TRY(terms_run(&work));
+    if (work.sequence > UINT32_MAX) { /* its numbers came twice */
+        return fail_count(&work);
+    }
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
             return fail(err, ERR_CORRUPT,

@@ -98,7 +98,7 @@ struct work {
     uint32_t queue_at, queue_count, queue_capacity;
     struct sort_key *heap;
     uint32_t heap_count, heap_capacity;
-    uint32_t sequence;
+    uint64_t sequence; /* of charges that have waited so far */
     bool is_running;
     const struct step *asking; /* the step that runs: whose numbers may ask for usage */
     uint32_t orders_of_row;    /* ranks that a row takes: 1, or of its components */

@@ -90,12 +90,13 @@ static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t 
     }
     struct usage_row *row = add_row(book, account, series, slot_s);
     book->slot_count++;
-    if (book->slot_count * 2 > book->slot_mask) {
-        uint32_t slot_count = (book->slot_mask + 1) * 4;
+    if (book->slot_count > book->slot_mask / 2 && book->slot_mask < UINT32_MAX) {
+        size_t slot_count = ((size_t)book->slot_mask + 1) * 4;
+        slot_count = slot_count <= UINT32_MAX ? slot_count : (size_t)UINT32_MAX + 1;
         arena_drop(book->arena, book->slots);
         book->slots = arena_alloc(book->arena, slot_count * sizeof *book->slots);
         memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
-        book->slot_mask = slot_count - 1;
+        book->slot_mask = (uint32_t)(slot_count - 1);
         for (uint32_t i = 0; i < book->row_count; i++) {
             if (!book->rows[i].event) {
                 put_slot(book, i);

@@ -16,7 +16,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { CHUNK_BITS = 11, CHUNK_UNITS = 1 << CHUNK_BITS };
+enum { CHUNK_BITS = 11 };
+static_assert(1 << CHUNK_BITS == DEDUP_CHUNK_MAX);
 
 static const uint32_t EMPTY = 0xFFFFFFFFu;
 
@@ -28,7 +29,7 @@ static uint32_t place_of(uint32_t chunk, uint32_t unit)
 
 static const struct arrival *arrival_at(const struct arrival_chunk *chunks, uint32_t place)
 {
-    return &chunks[place >> CHUNK_BITS].arrivals[place & (CHUNK_UNITS - 1)];
+    return &chunks[place >> CHUNK_BITS].arrivals[place & (DEDUP_CHUNK_MAX - 1)];
 }
 
 /* Room for so many arrivals: half as many slots more, all empty. */
@@ -124,9 +125,9 @@ struct dedup_accepted dedup_partition(struct dedup_memory *memory,
                                       const struct dedup_sink *sink)
 {
     uint32_t count = 0;
-    assert(chunk_count < EMPTY >> CHUNK_BITS);
+    assert(chunk_count <= DEDUP_CHUNKS_MAX);
     for (uint32_t c = 0; c < chunk_count; c++) {
-        assert(chunks[c].count <= CHUNK_UNITS);
+        assert(chunks[c].count <= DEDUP_CHUNK_MAX);
         count += chunks[c].count;
     }
     make_room(memory, count);

@@ -69,10 +69,13 @@ static void put_slot(struct series_table *table, uint32_t index)
     table->slots[at] = index;
 }
 
-/* The last chunk is full: the next one, and slots for all that may be in it. */
+/* The last chunk is full: the next one, and slots for all that may be in it.  Behind the last there
+ * is none, which is the same as memory that ran out. */
 static void grow_table(struct series_table *table, uint32_t chunk)
 {
-    assert(chunk < SERIES_CHUNKS);
+    if (chunk == SERIES_CHUNKS) {
+        arena_run_out(table->arena);
+    }
     size_t items = (size_t)SERIES_FIRST << chunk;
     table->chunks[chunk] = arena_alloc(table->arena, items * sizeof **table->chunks);
     size_t slot_count = items * 4;
@@ -89,7 +92,7 @@ uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, u
 {
     uint32_t shifted = table->count / SERIES_FIRST + 1;
     uint32_t chunk = 31u - (uint32_t)__builtin_clz(shifted);
-    if (!table->chunks[chunk]) {
+    if (chunk == SERIES_CHUNKS || !table->chunks[chunk]) {
         grow_table(table, chunk);
     }
     struct text *copies = arena_calloc(table->arena, dimension_count, sizeof *copies);

@@ -161,7 +161,8 @@ uint64_t series_hash(uint32_t meter, uint32_t sku, struct text resource,
 /* NONE when it is not there. */
 uint32_t series_find(const struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
                      struct text resource, const struct text *dimensions, uint32_t dimension_count);
-/* Adds what series_find did not find, copying the texts. */
+/* Adds what series_find did not find, copying the texts.  More than SERIES_CHUNKS hold, a billion,
+ * are the same as memory that ran out. */
 uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
                     struct text resource, const struct text *dimensions, uint32_t dimension_count);
 /* Sets every rank: equal for equal content, whatever the numbers. */
@@ -284,10 +285,11 @@ struct dedup_sink {
     void (*undecided)(void *context, const struct arrival *const *group, uint32_t count);
 };
 
-/* Arrivals of a partition, in pieces of memory. */
+/* Arrivals of a partition, in pieces of memory: as many as have places of 31 bits. */
+enum { DEDUP_CHUNK_MAX = 2048, DEDUP_CHUNKS_MAX = 1 << 20 };
 struct arrival_chunk {
     const struct arrival *arrivals;
-    uint32_t count; /* at most 2,048 */
+    uint32_t count; /* at most DEDUP_CHUNK_MAX */
 };
 
 /* Memory for dedup_partition that is kept between calls; grows in its arena. */
@@ -307,7 +309,7 @@ struct dedup_accepted {
 };
 
 /* Every arrival of the partition is one of the accepted, counted in duplicate, or in an undecided
- * group. */
+ * group.  Chunks are at most DEDUP_CHUNKS_MAX. */
 struct dedup_accepted dedup_partition(struct dedup_memory *memory,
                                       const struct arrival_chunk *chunks, uint32_t chunk_count,
                                       const struct dedup_sink *sink);

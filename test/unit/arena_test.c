@@ -245,6 +245,24 @@ static void runs_out_of_what_may_be_charged(void **)
     fail_msg("more was given than may be charged");
 }
 
+/* An array of as many items as 32 bits number has no room for one more, whatever memory there is. */
+static void runs_out_of_items(void **)
+{
+    static struct arena arena; /* static: read after a longjmp */
+    jmp_buf recover;
+    unsigned char none[1];
+    uint32_t capacity = ARENA_ITEMS_MAX;
+    arena_init(&arena, NULL, 0);
+    assert_ptr_equal(arena_room(&arena, none, ARENA_ITEMS_MAX - 1, &capacity, 1), none);
+    assert_int_equal(capacity, ARENA_ITEMS_MAX);
+    if (ARENA_RECOVER(&arena, recover)) {
+        arena_release(&arena);
+        return;
+    }
+    (void)arena_room(&arena, none, ARENA_ITEMS_MAX, &capacity, 1);
+    fail_msg("there is room for more items than have numbers");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +272,7 @@ int main(void)
         cmocka_unit_test(charges_the_same_in_any_order),
         cmocka_unit_test(grows_large_ones_alone),
         cmocka_unit_test(runs_out_of_what_may_be_charged),
+        cmocka_unit_test(runs_out_of_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -416,12 +416,29 @@ static void test_joined_is_canonical(void **context)
     arena_release(&world.arena);
 }
 
+/* Behind the last chunk of series memory has run out, and nothing is written there. */
+static void test_more_series_than_chunks_hold(void **context)
+{
+    (void)context;
+    static struct world world; /* static: read after a longjmp */
+    make_world(&world, 1);
+    world.series.count = (uint32_t)((UINT64_C(1) << SERIES_CHUNKS) - 1) * SERIES_FIRST;
+    jmp_buf recover;
+    if (ARENA_RECOVER(&world.arena, recover)) {
+        arena_release(&world.arena);
+        return;
+    }
+    (void)series_add(&world.series, 1, 0, 0, TEXT("r"), NULL, 0);
+    fail_msg("a series has a place behind the last one");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_order_and_split),
         cmocka_unit_test(test_by_way_of_files),
         cmocka_unit_test(test_joined_is_canonical),
+        cmocka_unit_test(test_more_series_than_chunks_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
