@@ -76,8 +76,8 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
 /* An array with room for one more: itself, or one of twice the capacity; of a large one an eighth
- * more, since it grows without a copy.  One of more than ARENA_ITEMS_MAX items is the same as memory
- * that ran out, so that 32 bits hold an index, the number of items and one more. */
+ * more, since it grows without a copy.  One of more than ARENA_ITEMS_MAX items is the same as
+ * memory that ran out, so that 32 bits hold an index, the number of items and one more. */
 enum { ARENA_ITEMS_MAX = UINT32_MAX - 1 };
 void *arena_room(struct arena *arena, void *array, uint32_t count, uint32_t *capacity,
                  size_t size_bytes);

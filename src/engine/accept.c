@@ -187,8 +187,8 @@ static enum status accept_partition(struct worker *worker, struct spool *spool, 
 {
     struct run *run = worker->run;
     const uint64_t bytes = spool_units(spool, partition) * (sizeof(struct arrival) + DEDUP_BYTES);
-    const bool fits = bytes <= run->accept_bytes &&
-                      spool_chunk_count(spool, partition) <= DEDUP_CHUNKS_MAX;
+    const bool fits =
+        bytes <= run->accept_bytes && spool_chunk_count(spool, partition) <= DEDUP_CHUNKS_MAX;
     if (fits || shift < SPLIT_BITS) {
         return accept_whole(worker, spool, partition);
     }

@@ -106,8 +106,8 @@ static void load_verdicts(struct worker *worker, const struct spool_partition *l
     enum { BITS_A_SLOT = 8 };
     table->slots = arena_calloc(&worker->scratch, slot_count, sizeof *table->slots);
     table->filter_mask = slot_count * BITS_A_SLOT - 1;
-    table->filter = arena_calloc(&worker->scratch, slot_count * BITS_A_SLOT / 64,
-                                 sizeof *table->filter);
+    table->filter =
+        arena_calloc(&worker->scratch, slot_count * BITS_A_SLOT / 64, sizeof *table->filter);
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         const struct verdict *verdicts = loaded->chunks[c].units;
         for (uint32_t i = 0; i < loaded->chunks[c].count; i++) {

@@ -245,7 +245,7 @@ static void runs_out_of_what_may_be_charged(void **)
     fail_msg("more was given than may be charged");
 }
 
-/* An array of as many items as 32 bits number has no room for one more, whatever memory there is. */
+/* An array of ARENA_ITEMS_MAX items has no room for one more, whatever memory there is. */
 static void runs_out_of_items(void **)
 {
     static struct arena arena; /* static: read after a longjmp */
