@@ -547,8 +547,10 @@ static void make_members(struct run *run)
         return;
     }
     const struct accounts *accounts = run->accounts;
-    uint32_t capacity = accounts->count + 2 * accounts->membership_count + 16, count = 0;
-    struct member_entry *entries = arena_calloc(&run->arena, capacity, sizeof *entries);
+    const size_t expected = accounts->count + 2 * (size_t)accounts->membership_count + 16;
+    uint32_t capacity = expected < ARENA_ITEMS_MAX ? (uint32_t)expected : ARENA_ITEMS_MAX;
+    uint32_t count = 0;
+    struct member_entry *entries = arena_alloc(&run->arena, capacity * sizeof *entries);
     for (uint32_t a = 0; a < accounts->count; a++) {
         for (instant at = INSTANT_MIN, next; at < INSTANT_MAX; at = next) {
             uint32_t payer = accounts_payer(accounts, a, at);
@@ -564,10 +566,7 @@ static void make_members(struct run *run)
                 last->member.span.to = next;
                 continue;
             }
-            if (count == capacity) {
-                entries = arena_grow(&run->arena, entries, count, capacity * 2, sizeof *entries);
-                capacity *= 2;
-            }
+            entries = arena_room(&run->arena, entries, count, &capacity, sizeof *entries);
             entries[count++] = (struct member_entry){payer, {a, {at, next}}};
         }
     }

@@ -223,12 +223,8 @@ static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, boo
 
 static struct carried *add_carried(struct run *run)
 {
-    if (run->carried_count == run->carried_capacity) {
-        uint32_t capacity = run->carried_capacity * 2 + 16;
-        run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
-                                  sizeof *run->carried);
-        run->carried_capacity = capacity;
-    }
+    run->carried = arena_room(&run->arena, run->carried, run->carried_count, &run->carried_capacity,
+                              sizeof *run->carried);
     return &run->carried[run->carried_count++];
 }
 
@@ -617,63 +613,55 @@ static int compare_carried(const void *a_item, const void *b_item)
     return compare_lines(a->raw, b->raw);
 }
 
-enum status load_opening(struct run *run)
+/* Of a line that is none of a closing (ERR_INPUT), or whose state is of an instant at which the
+ * payer's bill does not begin (ERR_CONFLICT). */
+static enum status fail_state(struct run *run, size_t number, enum status status, instant of)
 {
-    run->opening_digest = TEXT("");
-    if (!run->options->opening) {
-        if (!run->is_case) {
-            warn_of_no_opening(run);
-        }
-        return OK;
+    if (status != ERR_CONFLICT) {
+        (void)fail(run->err, ERR_INPUT, "%s:%zu: no state of a bucket or meter",
+                   run->options->opening, number);
+        return fail_hint(run->err, "give the closing.ndjson of the period before");
     }
-    if (strcmp(run->options->opening, "none") == 0) {
-        return OK; /* the first period */
-    }
-    struct text bytes;
-    struct file_info info;
-    if (run->env->file_stat(run->env, run->options->opening, &info, NULL) == OK &&
-        info.kind == FILE_FOLDER) {
-        (void)fail(run->err, ERR_INPUT, "%s is no file", run->options->opening);
-        return fail_hint(run->err, "--opening takes the file: %s/closing.ndjson",
-                         run->options->opening);
-    }
-    TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,
-                   run->err));
-    TRY(check_opening_written(run, bytes));
-    struct digest digest = hash_digest(bytes);
-    TRY(check_opening_whole(run, &bytes));
-    uint32_t lines = 1;
+    char text[TIME_FORMAT_MAX];
+    (void)time_format_short(of, text);
+    (void)fail(run->err, ERR_INPUT,
+               "%s:%zu: this state is of %s, and the payer's bill does not begin then",
+               run->options->opening, number, text);
+    return fail_hint(run->err, run->restatement && !run->restatement->has_before
+                                   ? "its turns are others now: name the closed folders of the "
+                                     "periods before, too, with --closed"
+                                   : "give the closing.ndjson of the period just before");
+}
+
+static enum status read_states(struct run *run, struct text bytes)
+{
+    size_t lines = 1, number = 0;
     for (size_t i = 0; i < bytes.size; i++) {
         lines += bytes.at[i] == '\n';
     }
+    if (lines > ARENA_ITEMS_MAX) {
+        return fail(run->err, ERR_LIMIT, "%s: more than %u states", run->options->opening,
+                    (unsigned)ARENA_ITEMS_MAX);
+    }
     run->opening = arena_calloc(&run->arena, lines, sizeof *run->opening);
-    uint32_t number = 0;
     for (size_t at = 0; at < bytes.size;) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
         number++;
-        instant moment = INSTANT_MIN;
+        instant of = INSTANT_MIN;
         enum status status =
-            size > 0 ? read_opening_line(run, (struct text){bytes.at + at, size}, &moment) : OK;
-        if (status == ERR_CONFLICT) {
-            char text[TIME_FORMAT_MAX];
-            (void)time_format_short(moment, text);
-            (void)fail(run->err, ERR_INPUT,
-                       "%s:%u: this state is of %s, and the payer's bill does not begin then",
-                       run->options->opening, number, text);
-            return fail_hint(run->err,
-                             run->restatement && !run->restatement->has_before
-                                 ? "its turns are others now: name the closed folders of the "
-                                   "periods before, too, with --closed"
-                                 : "give the closing.ndjson of the period just before");
-        }
+            size > 0 ? read_opening_line(run, (struct text){bytes.at + at, size}, &of) : OK;
         if (status != OK) {
-            (void)fail(run->err, ERR_INPUT, "%s:%u: no state of a bucket or meter",
-                       run->options->opening, number);
-            return fail_hint(run->err, "give the closing.ndjson of the period before");
+            return fail_state(run, number, status, of);
         }
         at += size + 1;
     }
+    return OK;
+}
+
+/* Sorted, and with copies for all who go on from a state. */
+static void arrange_states(struct run *run)
+{
     if (run->opening_count > 0) {
         qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
         drop_moved(run);
@@ -691,6 +679,33 @@ enum status load_opening(struct run *run)
     if (run->carried_count > 0) {
         qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
     }
+}
+
+enum status load_opening(struct run *run)
+{
+    const char *path = run->options->opening;
+    run->opening_digest = TEXT("");
+    if (!path) {
+        if (!run->is_case) {
+            warn_of_no_opening(run);
+        }
+        return OK;
+    }
+    if (strcmp(path, "none") == 0) {
+        return OK; /* the first period */
+    }
+    struct text bytes;
+    struct file_info info;
+    if (run->env->file_stat(run->env, path, &info, NULL) == OK && info.kind == FILE_FOLDER) {
+        (void)fail(run->err, ERR_INPUT, "%s is no file", path);
+        return fail_hint(run->err, "--opening takes the file: %s/closing.ndjson", path);
+    }
+    TRY(load_bytes(run->env, &run->arena, path, UINT64_C(1) << 40, &bytes, run->err));
+    TRY(check_opening_written(run, bytes));
+    struct digest digest = hash_digest(bytes);
+    TRY(check_opening_whole(run, &bytes));
+    TRY(read_states(run, bytes));
+    arrange_states(run);
     unbilled_spread(run);
     char *hex = arena_alloc(&run->arena, 65);
     digest_format(&digest, hex);

@@ -16,12 +16,8 @@
 
 void unbilled_add(struct run *run, struct unbilled unbilled)
 {
-    if (run->unbilled_count == run->unbilled_capacity) {
-        uint32_t capacity = run->unbilled_capacity * 2 + 16;
-        run->unbilled = arena_grow(&run->arena, run->unbilled, run->unbilled_count, capacity,
-                                   sizeof *run->unbilled);
-        run->unbilled_capacity = capacity;
-    }
+    run->unbilled = arena_room(&run->arena, run->unbilled, run->unbilled_count,
+                               &run->unbilled_capacity, sizeof *run->unbilled);
     run->unbilled[run->unbilled_count++] = unbilled;
 }
 
