@@ -432,53 +432,10 @@ static void write_contract_members(struct case_run *run, struct buffer *out,
     }
 }
 
-/* A contract without a buyer is with whoever pays; when several do, with an organization of them
- * all. */
-static void write_accounts(struct case_run *run, struct buffer *out)
+/* buyer: of those that name none. */
+static void write_contracts(struct case_run *run, struct buffer *out,
+                            const struct yaml_node *contracts, struct text buyer)
 {
-    const struct yaml_node *accounts = find_section(run, "accounts");
-    const struct yaml_node *contracts = find_section(run, "contracts");
-    struct name_list payers = {0}, listed = {0};
-    find_payers(run, accounts, &payers);
-    bool has_nameless = false;
-    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
-        has_nameless = has_nameless || is_nameless(&contracts->items[i]);
-    }
-    bool needs_buyer = has_nameless && payers.count > 1;
-    separate(out);
-    buffer_add_text(out, TEXT("\"accounts\":["));
-    for (uint32_t i = 0; accounts && i < accounts->count; i++) {
-        const struct yaml_node *id = yaml_member(&accounts->items[i], "id");
-        const struct yaml_node *children = yaml_member(&accounts->items[i], "children");
-        if (id) {
-            name_list_add(run->arena, &listed, id->text);
-        }
-        for (uint32_t c = 0; children && c < children->count; c++) {
-            name_list_add(run->arena, &listed, children->items[c].text);
-        }
-        write_account(run, out, id ? id->text : TEXT(""), &accounts->items[i]);
-    }
-    for (uint32_t i = 0; i < run->accounts.count; i++) {
-        if (name_list_find(&listed, run->accounts.items[i]) == NONE) {
-            write_account(run, out, run->accounts.items[i], NULL);
-        }
-    }
-    if (needs_buyer) {
-        separate(out);
-        buffer_add_text(out, TEXT("{\"id\":\"" BUYER_DEFAULT "\",\"children\":["));
-        for (uint32_t i = 0; i < payers.count; i++) {
-            separate(out);
-            buffer_add_json(out, payers.items[i]);
-        }
-        buffer_add_text(out, TEXT("]}"));
-    }
-    buffer_add_char(out, ']');
-    if (!contracts) {
-        return;
-    }
-    struct text buyer = needs_buyer         ? TEXT(BUYER_DEFAULT)
-                        : payers.count == 1 ? payers.items[0]
-                                            : run->account_default;
     separate(out);
     buffer_add_text(out, TEXT("\"contracts\":["));
     for (uint32_t i = 0; i < contracts->count; i++) {
@@ -504,6 +461,64 @@ static void write_accounts(struct case_run *run, struct buffer *out)
     buffer_add_char(out, ']');
 }
 
+/* needs_buyer: with an organization of all payers. */
+static void write_accounts(struct case_run *run, struct buffer *out,
+                           const struct yaml_node *accounts, const struct name_list *payers,
+                           bool needs_buyer)
+{
+    struct name_list listed = {0};
+    separate(out);
+    buffer_add_text(out, TEXT("\"accounts\":["));
+    for (uint32_t i = 0; accounts && i < accounts->count; i++) {
+        const struct yaml_node *id = yaml_member(&accounts->items[i], "id");
+        const struct yaml_node *children = yaml_member(&accounts->items[i], "children");
+        if (id) {
+            name_list_add(run->arena, &listed, id->text);
+        }
+        for (uint32_t c = 0; children && c < children->count; c++) {
+            name_list_add(run->arena, &listed, children->items[c].text);
+        }
+        write_account(run, out, id ? id->text : TEXT(""), &accounts->items[i]);
+    }
+    for (uint32_t i = 0; i < run->accounts.count; i++) {
+        if (name_list_find(&listed, run->accounts.items[i]) == NONE) {
+            write_account(run, out, run->accounts.items[i], NULL);
+        }
+    }
+    if (needs_buyer) {
+        separate(out);
+        buffer_add_text(out, TEXT("{\"id\":\"" BUYER_DEFAULT "\",\"children\":["));
+        for (uint32_t i = 0; i < payers->count; i++) {
+            separate(out);
+            buffer_add_json(out, payers->items[i]);
+        }
+        buffer_add_text(out, TEXT("]}"));
+    }
+    buffer_add_char(out, ']');
+}
+
+/* A contract without a buyer is with whoever pays; when several do, with an organization of them
+ * all. */
+static void write_parties(struct case_run *run, struct buffer *out)
+{
+    const struct yaml_node *accounts = find_section(run, "accounts");
+    const struct yaml_node *contracts = find_section(run, "contracts");
+    struct name_list payers = {0};
+    find_payers(run, accounts, &payers);
+    bool has_nameless = false;
+    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
+        has_nameless = has_nameless || is_nameless(&contracts->items[i]);
+    }
+    bool needs_buyer = has_nameless && payers.count > 1;
+    write_accounts(run, out, accounts, &payers, needs_buyer);
+    if (contracts) {
+        write_contracts(run, out, contracts,
+                        needs_buyer         ? TEXT(BUYER_DEFAULT)
+                        : payers.count == 1 ? payers.items[0]
+                                            : run->account_default);
+    }
+}
+
 void case_write_catalog(struct case_run *run, struct buffer *out)
 {
     static const char *const merged[] = {"meters", "products", "prices", "accounts", "contracts"};
@@ -526,7 +541,7 @@ void case_write_catalog(struct case_run *run, struct buffer *out)
         write_products(run, out);
     }
     write_prices(run, out);
-    write_accounts(run, out);
+    write_parties(run, out);
     buffer_add_text(out, TEXT("}\n"));
 }
 

@@ -433,6 +433,67 @@ static void find_only_buyers(struct build *build)
     accounts->is_only_buyer = is_only;
 }
 
+/* Those of usage in the order of their contracts' ids: so are their bills. */
+static void build_views(struct build *build)
+{
+    const struct catalog *catalog = build->catalog;
+    uint32_t *order = arena_alloc(build->arena, catalog->view_count * sizeof *order), ordered = 0;
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        if (catalog->contracts[i].view != NONE) {
+            order[ordered++] = i;
+        }
+    }
+    indices_sort(order, ordered, compare_contracts, catalog);
+    for (uint32_t i = 0; i < ordered; i++) {
+        build_view(build, &catalog->contracts[order[i]]);
+    }
+}
+
+/* Puts the accounts of views and their memberships behind those that records name. */
+static struct account *append_accounts(const struct build *build)
+{
+    struct accounts *accounts = build->accounts;
+    const uint32_t own_count = accounts->own_count;
+    const size_t own_bytes = (size_t)own_count * sizeof *accounts->items;
+    struct account *items =
+        arena_alloc(build->arena, own_bytes + (size_t)build->count * sizeof *items);
+    memcpy(items, accounts->items, own_bytes);
+    memcpy(items + own_count, build->items, (size_t)build->count * sizeof *items);
+    struct membership *memberships = arena_alloc(
+        build->arena,
+        ((size_t)accounts->membership_count + build->membership_count + 1) * sizeof *memberships);
+    memcpy(memberships, accounts->memberships,
+           (size_t)accounts->membership_count * sizeof *memberships);
+    if (build->membership_count > 0) {
+        memcpy(memberships + accounts->membership_count, build->memberships,
+               (size_t)build->membership_count * sizeof *memberships);
+    }
+    for (uint32_t i = own_count; i < own_count + build->count; i++) {
+        items[i].membership_first += accounts->membership_count;
+    }
+    accounts->items = items;
+    accounts->memberships = memberships;
+    accounts->count = own_count + build->count;
+    return items;
+}
+
+/* The buyer of a view has its contract alone. */
+static void give_contracts(const struct build *build, struct account *items)
+{
+    const struct accounts *accounts = build->accounts;
+    uint32_t contracts = 0;
+    for (uint32_t i = 0; i < accounts->own_count; i++) {
+        contracts += items[i].contract_count;
+    }
+    uint32_t *contract_of = (uint32_t *)accounts->contract_of; /* room for all contracts */
+    for (uint32_t v = 0; v < build->catalog->view_count; v++) {
+        struct account *buyer = &items[build->views[v].buyer];
+        buyer->contract_first = contracts;
+        buyer->contract_count = 1;
+        contract_of[contracts++] = build->views[v].contract;
+    }
+}
+
 void finish_views(struct finish *finish)
 {
     struct accounts *accounts = finish->accounts;
@@ -451,49 +512,8 @@ void finish_views(struct finish *finish)
     build.seen = arena_calloc(build.arena, accounts->own_count + 1u, sizeof *build.seen);
     index_members(&build);
     accounts->nobody = add_account(&build, NONE, NONE);
-    /* Those of usage in the order of their contracts' ids: so are their bills. */
-    uint32_t *order = arena_alloc(build.arena, catalog->view_count * sizeof *order), ordered = 0;
-    for (uint32_t i = 0; i < catalog->contract_count; i++) {
-        if (catalog->contracts[i].view != NONE) {
-            order[ordered++] = i;
-        }
-    }
-    indices_sort(order, ordered, compare_contracts, catalog);
-    for (uint32_t i = 0; i < ordered; i++) {
-        build_view(&build, &catalog->contracts[order[i]]);
-    }
-    /* All of it behind what records name. */
-    uint32_t own_count = accounts->own_count, contracts = 0;
-    size_t own_bytes = (size_t)own_count * sizeof *accounts->items;
-    struct account *items =
-        arena_alloc(build.arena, own_bytes + (size_t)build.count * sizeof *items);
-    memcpy(items, accounts->items, own_bytes);
-    memcpy(items + own_count, build.items, (size_t)build.count * sizeof *items);
-    struct membership *memberships =
-        arena_alloc(build.arena, ((size_t)accounts->membership_count + build.membership_count + 1) *
-                                     sizeof *memberships);
-    memcpy(memberships, accounts->memberships,
-           (size_t)accounts->membership_count * sizeof *memberships);
-    if (build.membership_count > 0) {
-        memcpy(memberships + accounts->membership_count, build.memberships,
-               (size_t)build.membership_count * sizeof *memberships);
-    }
-    for (uint32_t i = 0; i < own_count; i++) {
-        contracts += items[i].contract_count;
-    }
-    uint32_t *contract_of = (uint32_t *)accounts->contract_of; /* room for all contracts */
-    for (uint32_t v = 0; v < catalog->view_count; v++) {
-        struct account *buyer = &items[build.views[v].buyer];
-        buyer->contract_first = contracts;
-        buyer->contract_count = 1;
-        contract_of[contracts++] = build.views[v].contract;
-    }
-    for (uint32_t i = own_count; i < own_count + build.count; i++) {
-        items[i].membership_first += accounts->membership_count;
-    }
-    accounts->items = items;
-    accounts->memberships = memberships;
-    accounts->count = own_count + build.count;
+    build_views(&build);
+    give_contracts(&build, append_accounts(&build));
     accounts->views = build.views;
     accounts->view_count = catalog->view_count;
     accounts->own_of = build.own_of;

@@ -198,7 +198,7 @@ static void limit_names(struct loader *loader, struct section section, uint32_t 
 }
 
 struct sections {
-    struct section products, meters, prices, plans, contracts, steps, accounts;
+    struct section products, meters, calendars, prices, plans, contracts, steps, accounts;
 };
 
 static void collect_dimensions(struct loader *loader, struct section meters)
@@ -526,10 +526,71 @@ static void rank_skus(struct arena *arena, const struct product *products, struc
     arena_rewind(arena, mark);
 }
 
+static void read_attributes(struct loader *loader, const struct yaml_node *node, struct sku *sku)
+{
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    struct attribute *values = arena_calloc(loader->arena, node->count, sizeof *values);
+    for (uint32_t i = 0; i < node->count; i++) {
+        uint32_t name = map_find(&loader->attribute_by_name, node->items[i].key);
+        struct expr_value value;
+        if (name == MAP_NONE || !read_value(loader, &node->items[i], &value)) {
+            continue;
+        }
+        uint32_t at = sku->attribute_count++;
+        for (; at > 0 && values[at - 1].name > name; at--) { /* sorted by index */
+            values[at] = values[at - 1];
+        }
+        values[at] = (struct attribute){name, value};
+    }
+    sku->attributes = values;
+}
+
+static void read_sku(struct loader *loader, const struct yaml_node *node, struct sku *sku)
+{
+    static const char *const keys[] = {"unit", "attributes", NULL};
+    if (node->kind == YAML_NONE || !want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "a SKU", keys);
+    if (yaml_member(node, "unit") != NULL) {
+        read_name(loader, yaml_member(node, "unit"), &sku->unit);
+    }
+    if (yaml_member(node, "attributes") != NULL) {
+        read_attributes(loader, yaml_member(node, "attributes"), sku);
+    }
+}
+
+/* The SKUs of one of the products; those with names are in skus already (collect_skus). */
+static void read_skus(struct loader *loader, const struct yaml_node *list,
+                      const struct product *products, uint32_t product, struct sku *skus)
+{
+    if (!want_kind(loader, list, YAML_MAP)) {
+        return;
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct yaml_node *item = &list->items[i];
+        uint32_t index = map_find(&loader->catalog->sku_by_name, item->key);
+        if (index == MAP_NONE) { /* no name */
+            continue;
+        }
+        struct sku *sku = &skus[index];
+        if (sku->product != NONE) {
+            complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME", NO_HINT,
+                     "the SKU %.*s is of the product %.*s already", TEXT_ARG(item->key),
+                     TEXT_ARG(products[sku->product].name));
+            continue;
+        }
+        sku->product = product;
+        sku->place = yaml_key_place(item);
+        read_sku(loader, item, sku);
+    }
+}
+
 static void load_products(struct loader *loader, struct section section)
 {
     static const char *const keys[] = {"title", "skus", NULL};
-    static const char *const sku_keys[] = {"unit", "attributes", NULL};
     struct catalog *catalog = loader->catalog;
     struct product *products = arena_calloc(loader->arena, section.count, sizeof *products);
     struct sku *skus = arena_calloc(loader->arena, catalog->sku_count, sizeof *skus);
@@ -552,49 +613,8 @@ static void load_products(struct loader *loader, struct section section)
         if (yaml_member(node, "title") != NULL) {
             read_name(loader, yaml_member(node, "title"), &products[i].title);
         }
-        const struct yaml_node *list = yaml_member(node, "skus");
-        for (uint32_t k = 0; list != NULL && want_kind(loader, list, YAML_MAP) && k < list->count;
-             k++) {
-            const struct yaml_node *item = &list->items[k];
-            uint32_t index = map_find(&catalog->sku_by_name, item->key);
-            if (index == MAP_NONE) { /* no name */
-                continue;
-            }
-            struct sku *sku = &skus[index];
-            if (sku->product != NONE) {
-                complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME", NO_HINT,
-                         "the SKU %.*s is of the product %.*s already", TEXT_ARG(item->key),
-                         TEXT_ARG(products[sku->product].name));
-                continue;
-            }
-            sku->product = i;
-            sku->place = yaml_key_place(item);
-            if (item->kind == YAML_NONE || !want_kind(loader, item, YAML_MAP)) {
-                continue;
-            }
-            check_keys(loader, item, "a SKU", sku_keys);
-            if (yaml_member(item, "unit") != NULL) {
-                read_name(loader, yaml_member(item, "unit"), &sku->unit);
-            }
-            const struct yaml_node *attributes = yaml_member(item, "attributes");
-            if (attributes == NULL || !want_kind(loader, attributes, YAML_MAP)) {
-                continue;
-            }
-            struct attribute *values =
-                arena_calloc(loader->arena, attributes->count, sizeof *values);
-            for (uint32_t a = 0; a < attributes->count; a++) {
-                uint32_t name = map_find(&loader->attribute_by_name, attributes->items[a].key);
-                struct expr_value value;
-                if (name == MAP_NONE || !read_value(loader, &attributes->items[a], &value)) {
-                    continue;
-                }
-                uint32_t at = sku->attribute_count++;
-                for (; at > 0 && values[at - 1].name > name; at--) { /* sorted by index */
-                    values[at] = values[at - 1];
-                }
-                values[at] = (struct attribute){name, value};
-            }
-            sku->attributes = values;
+        if (yaml_member(node, "skus") != NULL) {
+            read_skus(loader, yaml_member(node, "skus"), products, i, skus);
         }
     }
     rank_skus(loader->arena, products, skus, catalog->sku_count);
@@ -692,11 +712,8 @@ static bool read_files(struct loader *loader)
     return readable;
 }
 
-static void load_sections(struct loader *loader)
+static struct sections collect_sections(struct loader *loader)
 {
-    struct catalog *catalog = loader->catalog;
-    load_head(loader);
-    load_rounding(loader);
     struct sections all = {
         .products = collect_mapping(loader, "products"),
         .meters = collect_mapping(loader, "meters"),
@@ -709,12 +726,20 @@ static void load_sections(struct loader *loader)
     loader->offerings = collect_mapping(loader, "commitments");
     loader->clocks = collect_mapping(loader, "clocks");
     loader->tables = collect_mapping(loader, "tables");
-    struct section calendars = collect_mapping(loader, "calendars");
-    index_names(loader, all.meters, &loader->meter_by_name, NULL);
-    index_names(loader, calendars, &loader->calendar_by_name, &loader->calendar_names);
-    loader->has_products = all.products.count > 0;
-    index_names(loader, loader->clocks, &loader->clock_by_name, NULL);
+    all.calendars = collect_mapping(loader, "calendars");
     loader->series = collect_mapping(loader, "series");
+    loader->has_products = all.products.count > 0;
+    return all;
+}
+
+/* Names that others may say, before anything that says one is read; and what has one by its number.
+ */
+static void index_sections(struct loader *loader, struct sections all)
+{
+    struct catalog *catalog = loader->catalog;
+    index_names(loader, all.meters, &loader->meter_by_name, NULL);
+    index_names(loader, all.calendars, &loader->calendar_by_name, &loader->calendar_names);
+    index_names(loader, loader->clocks, &loader->clock_by_name, NULL);
     index_names(loader, loader->tables, &loader->table_by_name, &loader->table_names);
     index_names(loader, loader->series, &loader->series_by_name, &loader->series_names);
     index_names(loader, all.plans, &loader->plan_by_name, &loader->plan_names);
@@ -730,6 +755,12 @@ static void load_sections(struct loader *loader)
     loader->shared_broken = arena_calloc(loader->arena, all.steps.count, sizeof(bool));
     catalog->plan_count = all.plans.count;
     catalog->default_plan = NONE;
+}
+
+/* Names of keys that are declared where values are given: expressions know them by their number. */
+static void collect_names(struct loader *loader, struct sections all)
+{
+    struct catalog *catalog = loader->catalog;
     collect_dimensions(loader, all.meters);
     collect_values(loader, all.products, true, "attributes", &loader->attribute_by_name,
                    &catalog->attributes, &catalog->attribute_count, &loader->attribute_types);
@@ -745,13 +776,24 @@ static void load_sections(struct loader *loader)
     limit_names(loader, all.accounts, catalog->customer_name_count, NAME_SAVINGS - NAME_CUSTOMER,
                 "names of tax");
     limit_names(loader, all.meters, all.meters.count, METERS_MAX, "meters");
-    limit_names(loader, calendars, calendars.count, CALL_LOOKUP - CALL_CALENDAR, "calendars");
+    limit_names(loader, all.calendars, all.calendars.count, CALL_LOOKUP - CALL_CALENDAR,
+                "calendars");
     limit_names(loader, loader->tables, loader->tables.count + loader->series.count,
                 CALL_USAGE - CALL_LOOKUP, "tables and series");
     loader->takes_customer_names = catalog->customer_name_count == 0;
     collect_skus(loader, &all);
+}
+
+static void load_sections(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    load_head(loader);
+    load_rounding(loader);
+    struct sections all = collect_sections(loader);
+    index_sections(loader, all);
+    collect_names(loader, all);
     load_products(loader, all.products);
-    load_calendars(loader, calendars);
+    load_calendars(loader, all.calendars);
     load_tables(loader);
     load_conversion(loader, collect_single(loader, "currencies"));
     load_clocks(loader);

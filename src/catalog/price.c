@@ -630,6 +630,58 @@ static int compare_contracts(const void *a, const void *b)
     return order != 0 ? order : text_compare(left->id, right->id);
 }
 
+/* All prices, sorted, so that versions are neighbours; each is that of the draft at its place. */
+static struct price *take_drafts(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    if (loader->draft_count > 0) {
+        qsort(loader->drafts, loader->draft_count, sizeof *loader->drafts, compare_drafts);
+    }
+    struct price *prices = arena_calloc(loader->arena, loader->draft_count, sizeof *prices);
+    catalog->component_most = 1;
+    for (uint32_t i = 0; i < loader->draft_count; i++) {
+        prices[i] = loader->drafts[i].price;
+        prices[i].owner = loader->drafts[i].level;
+        if (prices[i].component_count > catalog->component_most) {
+            catalog->component_most = prices[i].component_count;
+        }
+    }
+    catalog->prices = prices;
+    catalog->price_count = loader->draft_count;
+    return prices;
+}
+
+/* What prices of contracts with a source are of, and what their sources' charges cost else. */
+static void link_costs(const struct loader *loader, uint32_t plan_count, struct price *prices,
+                       struct contract *contracts)
+{
+    for (uint32_t i = 0; i < loader->draft_count; i++) {
+        const struct draft *draft = &loader->drafts[i];
+        struct contract *contract =
+            draft->level > plan_count ? &contracts[draft->level - 1 - plan_count] : NULL;
+        prices[i].takes_money = contract && contract->source_id.size > 0;
+        if (draft->is_cost) {
+            contract->cost = i;
+        }
+    }
+}
+
+/* What the names of nodes begin with, by level: contracts are not sorted yet. */
+static void name_levels(struct loader *loader, const struct plan *plans, uint32_t plan_count,
+                        const struct contract *contracts, uint32_t contract_count)
+{
+    struct text *names =
+        arena_calloc(loader->arena, 1u + plan_count + contract_count, sizeof *names);
+    for (uint32_t i = 0; i < plan_count; i++) {
+        names[1 + i] = text_format(loader->arena, "@plan/%.*s/", TEXT_ARG(plans[i].name));
+    }
+    for (uint32_t i = 0; i < contract_count; i++) {
+        names[1 + plan_count + i] =
+            text_format(loader->arena, "@contract/%.*s/", TEXT_ARG(contracts[i].id));
+    }
+    loader->level_names = names;
+}
+
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts)
 {
@@ -648,22 +700,7 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
         read_contract(loader, contracts.items[i], &contract_array[i], 1 + plans.count + i);
     }
 
-    if (loader->draft_count > 0) {
-        qsort(loader->drafts, loader->draft_count, sizeof *loader->drafts, compare_drafts);
-    }
-    struct price *price_array =
-        arena_calloc(loader->arena, loader->draft_count, sizeof *price_array);
-    for (uint32_t i = 0; i < loader->draft_count; i++) {
-        price_array[i] = loader->drafts[i].price;
-        price_array[i].owner = loader->drafts[i].level;
-    }
-    catalog->prices = price_array;
-    catalog->component_most = 1;
-    for (uint32_t i = 0; i < loader->draft_count; i++) {
-        uint32_t count = price_array[i].component_count;
-        catalog->component_most = count > catalog->component_most ? count : catalog->component_most;
-    }
-    catalog->price_count = loader->draft_count;
+    struct price *price_array = take_drafts(loader);
     uint32_t draft_at = 0, named_at = 0;
     catalog->public_prices = make_set(loader, 0, &draft_at, &named_at);
     for (uint32_t i = 0; i < plans.count; i++) {
@@ -672,25 +709,8 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
     for (uint32_t i = 0; i < contracts.count; i++) {
         contract_array[i].prices = make_set(loader, 1 + plans.count + i, &draft_at, &named_at);
     }
-    for (uint32_t i = 0; i < loader->draft_count; i++) {
-        const struct draft *draft = &loader->drafts[i];
-        struct contract *contract =
-            draft->level > plans.count ? &contract_array[draft->level - 1 - plans.count] : NULL;
-        price_array[i].takes_money = contract && contract->source_id.size > 0;
-        if (draft->is_cost) {
-            contract->cost = i;
-        }
-    }
-    loader->level_names = arena_calloc(loader->arena, 1u + plans.count + contracts.count,
-                                       sizeof *loader->level_names);
-    for (uint32_t i = 0; i < plans.count; i++) {
-        loader->level_names[1 + i] =
-            text_format(loader->arena, "@plan/%.*s/", TEXT_ARG(plan_array[i].name));
-    }
-    for (uint32_t i = 0; i < contracts.count; i++) {
-        loader->level_names[1 + plans.count + i] =
-            text_format(loader->arena, "@contract/%.*s/", TEXT_ARG(contract_array[i].id));
-    }
+    link_costs(loader, plans.count, price_array, contract_array);
+    name_levels(loader, plan_array, plans.count, contract_array, contracts.count);
     if (contracts.count > 0) {
         qsort(contract_array, contracts.count, sizeof *contract_array, compare_contracts);
     }

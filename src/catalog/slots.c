@@ -303,6 +303,38 @@ static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot
                : find_slot_table(catalog, &catalog->tables[table], true, false, items);
 }
 
+/* The numbers of the slot clocks of a price, most of which have none. */
+struct clock_list {
+    struct loader *loader;
+    uint32_t *items;
+    uint32_t count, room;
+};
+
+static void add_clock(struct clock_list *clocks, uint32_t clock)
+{
+    if (clock == NONE) {
+        return;
+    }
+    if (!clocks->items) {
+        clocks->items = arena_alloc(clocks->loader->arena, clocks->room * sizeof *clocks->items);
+    }
+    clocks->items[clocks->count++] = clock;
+}
+
+/* What a step that counts for others means for where rows are cut: as those do. */
+static void collect_tally_clocks(struct price *price, struct slot_clock *items,
+                                 struct clock_list *clocks)
+{
+    struct catalog *catalog = clocks->loader->catalog;
+    for (uint32_t t = 0; t < catalog->tally_count; t++) {
+        const struct tally *tally = &catalog->tallies[t];
+        if (tally_fits(tally, price)) {
+            price->asks_contract = price->asks_contract || step_asks_contract(&tally->step, false);
+            add_clock(clocks, find_slot_clock(catalog, &tally->step, tally, items));
+        }
+    }
+}
+
 /* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
  * calendars, dated tables, grants and customers, and whether they ask the contract. */
 static void collect_clocks(struct loader *loader, struct price *price, bool of_contract,
@@ -310,66 +342,45 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
 {
     struct catalog *catalog = loader->catalog;
     uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t room = 2 * price->step_count + named + catalog->tally_count + 2;
+    struct clock_list clocks = {.loader = loader,
+                                .room = 2 * price->step_count + named + catalog->tally_count + 2};
     struct call_use use = {.any = false};
     use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
     use.tables = use.calendars + catalog->calendar_count;
     use.customer =
         arena_calloc(loader->arena, catalog->customer_name_count + 1, sizeof *use.customer);
-    uint32_t *clocks = NULL;
     for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
         const struct step *step = &price->steps[i];
         if (step->kind == STEP_FIXED) {
             continue; /* of a tariff: it takes no rows, and cuts none */
         }
         price->asks_contract = price->asks_contract || step_asks_contract(step, of_contract);
-        for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
-            const struct tally *tally = &catalog->tallies[t];
-            if (tally_fits(tally, price)) {
-                price->asks_contract =
-                    price->asks_contract || step_asks_contract(&tally->step, false);
-                uint32_t clock = find_slot_clock(catalog, &tally->step, tally, items);
-                if (clock != NONE) {
-                    clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                    clocks[price->clock_count++] = clock;
-                }
-            }
+        if (step->kind == STEP_TALLY) {
+            collect_tally_clocks(price, items, &clocks);
         }
         step_visit_alone(step, note_calls, &use);
         if (step->settings_at == SETTINGS_AT_ROW) {
             step_visit_alone(step, note_customer, &use);
         }
-        uint32_t found[] = {step->kind == STEP_CREDIT ? find_slot_credit(catalog, step, items)
-                                                      : find_slot_clock(catalog, step, NULL, items),
-                            step->kind == STEP_RATE
-                                ? find_slot_table(catalog, step->rate.table, false, false, items)
-                                : NONE};
-        for (int k = 0; k < 2; k++) {
-            if (found[k] != NONE) {
-                clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                clocks[price->clock_count++] = found[k];
-            }
+        add_clock(&clocks, step->kind == STEP_CREDIT ? find_slot_credit(catalog, step, items)
+                                                     : find_slot_clock(catalog, step, NULL, items));
+        if (step->kind == STEP_RATE) {
+            add_clock(&clocks, find_slot_table(catalog, step->rate.table, false, false, items));
         }
     }
     for (uint32_t i = 0; i < named && use.any; i++) {
-        uint32_t found = use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
-        if (found != NONE) {
-            clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-            clocks[price->clock_count++] = found;
+        if (use.calendars[i]) {
+            add_clock(&clocks, find_slot_named(catalog, i, items));
         }
     }
     if (use.any_customer) {
-        clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-        clocks[price->clock_count++] = find_slot_customer(catalog, use.customer, items);
+        add_clock(&clocks, find_slot_customer(catalog, use.customer, items));
     }
-    bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
-    uint32_t rates =
-        is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, true, items) : NONE;
-    if (rates != NONE) {
-        clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-        clocks[price->clock_count++] = rates;
+    if (catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms) {
+        add_clock(&clocks, find_slot_table(catalog, catalog->conversion.rates, true, true, items));
     }
-    price->clocks = clocks;
+    price->clocks = clocks.items;
+    price->clock_count = clocks.count;
 }
 
 static void collect_slot_clocks(struct loader *loader)
