@@ -39,16 +39,28 @@ static const struct currency CURRENCIES[] = {
 
 enum { CURRENCY_COUNT = sizeof CURRENCIES / sizeof *CURRENCIES };
 
+/* Three letters as a number that is in the order of them. */
+static uint32_t letters_of(const char *code)
+{
+    return (uint32_t)(unsigned char)code[0] << 16 | (uint32_t)(unsigned char)code[1] << 8 |
+           (unsigned char)code[2];
+}
+
+/* Each bill asks once. */
 const struct currency *currency_find(struct text code)
 {
+    if (code.size != 3) {
+        return NULL;
+    }
+    const uint32_t letters = letters_of(code.at);
     size_t from = 0, to = CURRENCY_COUNT;
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        int order = text_compare(code, (struct text){CURRENCIES[middle].code, 3});
-        if (order == 0) {
+        uint32_t here = letters_of(CURRENCIES[middle].code);
+        if (here == letters) {
             return &CURRENCIES[middle];
         }
-        if (order < 0) {
+        if (letters < here) {
             to = middle;
         } else {
             from = middle + 1;
