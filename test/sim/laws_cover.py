@@ -54,7 +54,7 @@ def amounts(output):
 def cover(bench):
     """Nobody's commitments change nothing; what is covered and what is left are what was used; used and unused are what was bought."""
     world = bench.world
-    if not world.commitments:
+    if not world.commitments or any(row.get("cover") for row in world.overrides):
         return False
     bare = without_commitments(world.catalog)
     other = copy.deepcopy(bare)

@@ -1137,7 +1137,8 @@ class Bill(ChargeSteps, CoverSteps):
             level = step.level
             turn = turn[0], min(turn[1], max(turn[0], step.end))
         if step.scope == "contract" and contract:
-            return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
+            end = self.setup.date(contract.get("to"), times.MAX)
+            return end if end < turn[1] and (end > turn[0] or not step.term) else turn[1]  # of a turn behind it nothing was promised
         if step.shared or step.clock == "row" or step.scope == "contract":
             return turn[1]
         if level.startswith("contract/") and contract:  # a shared step's own charge may come later

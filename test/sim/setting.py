@@ -106,7 +106,7 @@ class Price:
         skus = record["sku"]
         self.skus = None if skus == "*" else [skus] if isinstance(skus, str) else skus
         self.name = record.get("name", str(skus))
-        self.level, self.public = level, record.get("public", True)
+        self.level, self.public, self.setup_attributes = level, record.get("public", True), setup.attributes
         self.list_rate = num(record["list"]) if "list" in record else None
         self.currency = record.get("currency") or currency or setup.catalog.get("currency", "USD")
         self.where = {name: values if isinstance(values, list) else [values]
@@ -179,7 +179,8 @@ class Price:
         if self.skus is not None and row.sku not in self.skus:
             return None
         dims = dict(row.dims)
-        if any(dims.get(name, "") not in values for name, values in self.where.items()):
+        of_sku = self.setup_attributes.get(row.sku, {})
+        if any(dims.get(name, str(of_sku.get(name, ""))) not in values for name, values in self.where.items()):
             return None
         return (self.skus is not None, len(self.where))
 
@@ -239,6 +240,7 @@ class Setup:
             self.contracts[contract["buyer"]].append((
                 self.date(contract.get("from"), times.MIN), self.date(contract.get("to"), times.MAX),
                 contract))
+        self.read_products()
         self.public = [Price(self, p, "catalog") for p in catalog.get("prices", [])]
         self.plans = {name: self.level_prices(plan, "plan/" + name)
                       for name, plan in catalog.get("plans", {}).items()}
@@ -253,7 +255,7 @@ class Setup:
                                 for name in meter.get("dimensions", {})}
         self.known_cuts, self.known_stretches, self.known_billings = {}, {}, {}
         self.known_changes, self.known_asking = {}, {}
-        self.read_products()
+        self.name_skus()
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
 
@@ -389,7 +391,8 @@ class Setup:
                 tiers = sorted(tiers, key=lambda t: num(t["up_to"]) if t.get("up_to") else 10 ** 30)
                 step = {"tier": dict(self_scope, tiers=[
                     {k: t[k] for k in ("up_to", "rate", "flat") if t.get(k)} for t in tiers])}
-            record = {"sku": sku, "name": sku, "steps": [step]}
+            covers = [{"use": name} for name in (tiers[0].get("cover") or "").split(";") if name]
+            record = {"sku": sku, "name": sku, "steps": covers + [step]}
             price = Price(self, record, "override/" + account)
             price.start = times.parse_date(start) if start else times.MIN
             price.end = times.parse_date(end) if end else times.MAX
@@ -411,6 +414,8 @@ class Setup:
                 self.product[sku] = name
                 if isinstance(skus, dict) and skus[sku]:
                     self.attributes[sku] = skus[sku].get("attributes", {})
+
+    def name_skus(self):
         for price in self.all_prices():
             self.skus |= set(price.skus or [])
         for meter in self.catalog.get("meters", {}).values():
@@ -730,7 +735,7 @@ class Setup:
         zone = body.get("zone", self.zone)
         anchor = body.get("anchor", "calendar")
         if anchor == "calendar":
-            return times.Clock(every, count, None, zone), False
+            return times.Clock(every, count, None, zone), count != 1  # turns of several units are none of the calendar
         if anchor in ("contract", "subscription"):
             if start in (None, times.MIN):
                 return times.Clock(every, count, None, zone), False

@@ -38,7 +38,7 @@ SAME = ["bills.ndjson", "lines.csv", "usage.csv", "exclusions.csv", "closing.ndj
 ACCOUNT_COLUMNS = ["id", "organization", "plan", "since", "currency"]
 MEMBER_COLUMNS = ["account", "organization", "from", "to"]
 SETTING_COLUMNS = ["account", "setting", "value", "from", "to"]
-OVERRIDE_COLUMNS = ["account", "sku", "from", "to", "up_to", "rate", "flat", "scope"]
+OVERRIDE_COLUMNS = ["account", "sku", "from", "to", "up_to", "rate", "flat", "scope", "cover"]
 EVENT_COLUMNS = ["id", "source", "type", "subject", "time", "q", "region", "size", "res", "state",
                  "text", "sku", "n", "start", "end", "b"]
 CSV_MAPPING = {"columns": {name: {"to": {"b": "data.a.b"}.get(name, "data." + name),

@@ -11,7 +11,9 @@ def add(world):
     customers(world, world.rng("customers"))
     wallets(world, world.rng("wallets go along"))
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
-                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies, spots, row_tables, meter_tables, options, groups, long_rollover))
+                                    lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies, spots, row_tables, meter_tables, options, groups, long_rollover,
+                                    pers, more_keys, restarts, row_clocks, flats, spread_least, more_clocks, attribute_prices, cover_words, periods,
+                                    override_covers))
 
 
 def say_more(world, of, stream, others=()):
@@ -595,3 +597,159 @@ def long_rollover(world, rng):
                 "rollover" not in body and body.get("clock") in ("week", "month", "ten_days", "own_month", None) and rng.random() < 0.5):
             body["rollover"] = rng.choice([Raw("1"), Raw("0.5"), {"amount": Raw("3")}, {"part": Raw("0.25"), "amount": Raw("2")}])
             world.has("options.rollover")
+
+
+# ---- what documents have besides ----
+
+def pers(world, rng):
+    """Rates of so many units that a table, a series, a row or a case says."""
+    for body in usage_steps(world.catalog, "rate"):
+        if "per" not in body and rng.random() < 0.6:
+            body["per"] = Raw(rng.choice(["3", "1000", "7", "0.5"]))
+            world.has("rate.per.more")
+
+
+def more_keys(world, rng):
+    """Buckets by resource, and by two keys."""
+    for kind in ("aggregate", "allowance", "tier", "bound", "discount", "markup", "fee", "commit", "round", "convert"):
+        for body in usage_steps(world.catalog, kind):
+            has_buckets = body.get("at") == "bucket" if kind == "round" else "clock" in body if kind == "convert" else True
+            if has_buckets and "prepaid" not in body and "rollover" not in body and rng.random() < 0.3:
+                body["by"] = rng.choice([["resource"], ["resource", "sku"], ["account", "product"], ["account", "resource"]] + (
+                    [["region", "resource"], ["region", "account"]] if world.known("region") else []))
+                world.has("by.more." + kind)
+
+
+def restarts(world, rng):
+    """Steps that begin anew with each version of their price."""
+    chosen = {}
+    for steps in step_lists(world.catalog):
+        if any(steps is owner.get("terms") for owner in [world.catalog, *world.catalog.get("plans", {}).values(),
+                                                         *world.catalog.get("contracts", [])]):
+            continue
+        for step in steps:
+            ((kind, body),) = step.items()
+            if not isinstance(body, dict) or kind not in ("aggregate", "convert", "discount", "markup", "fee", "commit", "round", "bound"):
+                continue
+            if (kind == "convert" and body.get("clock", "row") == "row") or (kind == "round" and body.get("at") != "bucket") or (
+                    body.get("clock") == "always" or "rollover" in body or "turns" in body.get("limit", {}) or "prorate" in body):
+                continue
+            if chosen.setdefault((kind, body.get("name")), rng.random() < 0.5):
+                body["on_change"] = "restart"
+                world.has("restart.more." + kind)
+
+
+def row_clocks(world, rng):
+    """Steps of which each row, or each charge, is a bucket."""
+    for kind in ("allowance", "aggregate", "bound", "discount", "markup"):
+        for body in usage_steps(world.catalog, kind):
+            if {"rollover", "prorate", "limit", "settle", "on_change", "order", "min"} & set(body) or rng.random() < 0.6 or (
+                    "turn." in str(body) or "charges(" in str(body) or "usage(" in str(body)):
+                continue
+            body["clock"] = "row"
+            world.has("clock.row." + kind)
+
+
+def flats(world, rng):
+    """Fees of tiers with amounts; parts of turns of amounts off that are rounded."""
+    for body in usage_steps(world.catalog, "fee"):
+        for tier in body.get("tiers", []):
+            if rng.random() < 0.5:
+                tier["flat"] = world.money(rng, 1, 5)
+                world.has("fee.flat")
+    for body in usage_steps(world.catalog, "discount", "markup"):
+        if body.get("prorate") in ("day", "second", "day_inclusive", "30_day") and rng.random() < 0.7:
+            body["digits"] = Raw(rng.choice(["1", "3", "9"]))
+            world.has("discount.digits")
+
+
+def spread_least(world, rng):
+    """Minimums of prices that are spread, or billed as they lack."""
+    for body in usage_steps(world.catalog, "bound"):
+        if "min" in body and "attribute" not in body and "settle" not in body and rng.random() < 0.5:
+            body[rng.choice(["attribute"])] = "pro_rata"
+            world.has("bound.pro_rata")
+        if "min" in body and "settle" not in body and rng.random() < 0.3:
+            body["settle"] = "now"
+            world.has("bound.now")
+
+
+MORE_CLOCKS = {"two_weeks": {"every": "2 weeks"}, "quarter_of_it": {"every": "quarter", "anchor": "contract"},
+               "six_hours": {"every": "6 hours"}, "two_months": {"every": "2 months", "zone": "Asia/Kolkata"},
+               "own_year": {"every": "year", "anchor": "subscription"}}
+
+
+def more_clocks(world, rng):
+    """Clocks of several units, anchored ones of other lengths, and one in the place of the language's."""
+    catalog = world.catalog
+    for name, body in MORE_CLOCKS.items():
+        catalog["clocks"][name] = dict(body)
+    if rng.random() < 0.5:
+        catalog["clocks"]["week"] = {"every": "week", "anchor": world.date(world.period[0] - 17 * times.DAY)}
+        world.has("clock.replaced")
+    for body in usage_steps(catalog, "allowance", "aggregate", "tier", "bound", "discount", "markup", "fee", "commit"):
+        if body.get("clock", "period") not in ("row", "always") and "prepaid" not in body and "rollover" not in body and rng.random() < 0.4:
+            body["clock"] = rng.choice(list(MORE_CLOCKS))
+            world.has("clock." + body["clock"])
+
+
+def attribute_prices(world, rng):
+    """Variants of prices by what a SKU is, alone or with a dimension."""
+    for owner in [world.catalog, *world.catalog.get("plans", {}).values(), *world.catalog.get("contracts", [])]:
+        for price in owner.get("prices", []):
+            if isinstance(price, dict) and "where" in price and rng.random() < 0.6:
+                price["where"] = {"family": rng.choice(["m", "n", ["m", "n"]]), **(price["where"] if rng.random() < 0.5 else {})}
+                world.has("price.where.attribute")
+
+
+def cover_words(world, rng):
+    """Passes that take some commitments, turns of months, whose own fees, and when it is asked who shares."""
+    catalog = world.catalog
+    if not world.commitments:
+        return
+    covers = [step["cover"] for step in catalog.get("steps", {}).values() if "cover" in step]
+    clock = rng.choice([None, None, "month", "period", "ten_days"])
+    for body in covers:
+        if clock:
+            body["clock"] = clock
+            world.has("cover.clock." + clock)
+        for one in body["passes"]:
+            if rng.random() < 0.4:
+                one["commitments"] = rng.choice(["commitment.count > 1" if one["offering"] in ("zonal", "flexible") else "commitment.amount > 1",
+                                                 'family == "m"', 'has(region)' if world.known("region") else 'has(family)', 'id != "k0"'])
+                world.has("cover.commitments")
+        if rng.random() < 0.4:
+            body["settings_at"] = rng.choice(["turn_start", "invoice"])
+            world.has("cover.settings_at")
+    for record in world.commitments:
+        if rng.random() < 0.4:
+            record["recurring"] = world.money(rng, 0, 3)
+            world.has("cover.recurring")
+        if rng.random() < 0.3:
+            record["upfront"] = world.money(rng, 1, 50)
+            world.has("cover.upfront")
+
+
+def periods(world, rng):
+    """Bills of days, of two months, of a year."""
+    catalog = world.catalog
+    if world.billing_kind not in ("none", "zone") or "'billing'" in str(catalog.get("contracts", [])) or any(
+            "clock" in meter for meter in world.meters.values()):
+        return
+    every = rng.choice(["day", "2 months", "year", "2 weeks", "12 hours"])
+    catalog["billing"] = dict(catalog.get("billing", {}), every=every)
+    world.several = True
+    world.has("billing.every." + every.replace(" ", "_"))
+
+
+def override_covers(world, rng):
+    """Own prices whose rows commitments pay for, too."""
+    names = [name for name, step in world.catalog.get("steps", {}).items() if "cover" in step]
+    by_price = {}
+    for row in world.overrides:
+        key = row["account"], row["sku"], row.get("from"), row.get("to")
+        if key not in by_price:
+            by_price[key] = [name for name in names if rng.random() < 0.6]
+        if by_price[key]:
+            row["cover"] = ";".join(by_price[key])
+            world.has("override.cover")
