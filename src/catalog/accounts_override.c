@@ -141,18 +141,17 @@ struct covers {
     bool is_read, is_good;
 };
 
-/* Rows are cut where those of the first price are that passes the cover. */
-static void add_clocks(struct arena *arena, const struct catalog *catalog, const struct step *step,
-                       struct covers *covers)
+/* Rows are cut where the cover's own turns begin, and where what it asks changes. */
+static void add_clocks(struct arena *arena, const struct step *step, struct covers *covers)
 {
-    const struct price *price = &catalog->prices[catalog->node_price[step->node]];
+    const struct step_cover *cover = &step->cover;
     uint32_t count = covers->clock_count;
-    uint32_t *clocks = arena_alloc(arena, (count + price->clock_count + 1u) * sizeof *clocks);
+    uint32_t *clocks = arena_alloc(arena, (count + cover->clock_count + 1u) * sizeof *clocks);
     if (count > 0) {
         memcpy(clocks, covers->clocks, count * sizeof *clocks);
     }
-    for (uint32_t i = 0; i < price->clock_count; i++) {
-        clocks[count++] = price->clocks[i];
+    for (uint32_t i = 0; i < cover->clock_count; i++) {
+        clocks[count++] = cover->clocks[i];
     }
     covers->clocks = clocks;
     covers->clock_count = count;
@@ -206,7 +205,7 @@ static void read_covers(struct finish *finish, const struct staged_override *row
             return;
         }
         covers->steps[covers->count++] = step;
-        add_clocks(builder->arena, catalog, step, covers);
+        add_clocks(builder->arena, step, covers);
     }
     covers->is_good = true;
 }

@@ -383,12 +383,27 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
     price->clock_count = clocks.count;
 }
 
+/* What covers alone mean for that: an override may pass them without the other steps of a price. */
+static void collect_cover_clocks(struct loader *loader, struct slot_clock *items)
+{
+    for (uint32_t i = 0; i < loader->catalog->shared_count; i++) {
+        struct step *step = (struct step *)&loader->catalog->shared[i];
+        struct price alone = {.steps = step, .step_count = 1};
+        if (step->kind == STEP_COVER) {
+            collect_clocks(loader, &alone, false, items);
+            step->cover.clocks = alone.clocks;
+            step->cover.clock_count = alone.clock_count;
+        }
+    }
+}
+
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
     uint32_t most = catalog->calendar_count + catalog->table_count + catalog->tally_count +
                     terms_count(catalog);
     most += catalog->price_count + catalog->plan_count + catalog->contract_count; /* of customers */
+    most += 3 * catalog->shared_count;
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
@@ -406,6 +421,7 @@ static void collect_slot_clocks(struct loader *loader)
         collect_clocks(loader, (struct price *)&catalog->contracts[i].terms, true, items);
     }
     collect_clocks(loader, &catalog->terms, false, items);
+    collect_cover_clocks(loader, items);
     catalog->slot_clocks = items;
 }
 

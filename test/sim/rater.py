@@ -222,7 +222,7 @@ class Bill(ChargeSteps, CoverSteps):
             if not part.fixed:
                 copied = copy.copy(row)
                 copied.price, copied.flows = part, [Flow(copied, row.quantity, row.events)]
-                copied.is_copy = bool(out)
+                copied.is_copy, copied.origin = bool(out), id(row)
                 copied.converted = ZERO if out else row.quantity
                 out.append(copied)
         return out or [row]
@@ -368,7 +368,14 @@ class Bill(ChargeSteps, CoverSteps):
     def key(self, row, step):
         """Versions with another scope or unit share no bucket; nor do turns that end at another time."""
         version = row.price.start if self.restarts(step) else None
-        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), (version, step.scope, step.unit)
+        alone = self.origin(row) if step.clock == "row" else None
+        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), (version, step.scope, step.unit, alone)
+
+    @staticmethod
+    def origin(row):
+        """Which row of usage it is, in whichever component; or which charge of no row."""
+        whole = getattr(row, "whole", row)
+        return getattr(whole, "origin", id(whole))
 
     def turn(self, row, step):
         if step.clock == "row":

@@ -688,7 +688,8 @@ def more_clocks(world, rng):
         catalog["clocks"]["week"] = {"every": "week", "anchor": world.date(world.period[0] - 17 * times.DAY)}
         world.has("clock.replaced")
     for body in usage_steps(catalog, "allowance", "aggregate", "tier", "bound", "discount", "markup", "fee", "commit"):
-        if body.get("clock", "period") not in ("row", "always") and "prepaid" not in body and "rollover" not in body and rng.random() < 0.4:
+        if body.get("clock", "period") not in ("row", "always") and "prepaid" not in body and "rollover" not in body and (
+                str(body.get("prorate")) != "true" and rng.random() < 0.4):
             body["clock"] = rng.choice(list(MORE_CLOCKS))
             world.has("clock." + body["clock"])
 
