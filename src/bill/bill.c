@@ -517,6 +517,24 @@ static void add_prints_once(struct arena *arena, const struct usage_row *rows,
     arena_rewind(arena, mark);
 }
 
+/* An earlier part of the charge's row is on the same line: in and behind a last tier of 0, say, or
+ * covered by one commitment, with another's part between.  Parts of a row follow each other. */
+static bool row_is_on_line(const struct priced *priced, const struct sort_key *order,
+                           const uint32_t *lines, uint32_t at)
+{
+    const uint32_t index = (uint32_t)order[at].low, row = priced->charges[index].row;
+    for (uint32_t k = at; k-- > 0;) {
+        const uint32_t i = (uint32_t)order[k].low;
+        if (priced->charges[i].row != row) {
+            return false;
+        }
+        if (priced->charges[i].of == NONE && lines[i] == lines[index]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
                                  const struct usage_row *rows, uint32_t row_count,
                                  const struct priced *priced, struct bill *bill, struct error *err)
@@ -536,7 +554,6 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     }
     bill->line_capacity = line_count + 1; /* the rounding line */
     bill->lines = arena_alloc(arena, bill->line_capacity * sizeof *bill->lines);
-    uint32_t last_row = NONE, last_number = NONE;
     for (uint32_t k = 0; k < count; k++) {
         uint32_t i = (uint32_t)order[k].low, number = table.lines ? table.lines[i] : k;
         const struct charge *charge = &priced->charges[i];
@@ -545,10 +562,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         if (charge->row != NONE && charge->of == NONE && pricing->source_count == 0) {
             assert(charge->row < row_count);
             print = charge->merged ? charge->merged->print : rows[charge->row].total.print;
-            /* Parts of a row that cost the same, such as in and behind a last tier of 0. */
-            print = charge->row == last_row && number == last_number ? 0 : print;
-            last_row = charge->row;
-            last_number = number;
+            print = table.lines && row_is_on_line(priced, order, table.lines, k) ? 0 : print;
         }
         struct line *line = &bill->lines[number];
         if (number < bill->line_count) {

@@ -19,6 +19,7 @@
 struct past {
     const struct text *grant;
     struct dec left;
+    struct dec covered; /* of the row by that commitment, by now */
     uint32_t next;
 };
 struct pasts {
@@ -26,11 +27,20 @@ struct pasts {
     uint32_t *first;  /* of each */
     struct past *items;
     uint32_t count;
+    struct keys ids;  /* of commitments that are there */
+    uint32_t *held;   /* the last of each in their list */
+    uint32_t *before; /* of each in that list, the one before it with its id; NONE */
 };
 
 struct row {
     uint32_t charge, kind;
-    uint32_t past; /* the first of its list; NONE */
+    uint32_t past;   /* the first of its list; NONE */
+    struct dec kept; /* what frozen covers behind this one have billed of it */
+};
+/* What a commitment has covered of a row in the turn. */
+struct part {
+    uint32_t held, row, effective; /* indices */
+    struct dec units;
 };
 struct cover {
     struct work *work;
@@ -43,6 +53,8 @@ struct cover {
     uint32_t sort_capacity;
     struct pasts pasts; /* of a frozen cover */
     bool is_again;      /* what was billed is covered again, and nothing else */
+    struct part *parts; /* of a frozen cover, in the turn */
+    uint32_t part_count, part_capacity;
 };
 
 /* ---- what was billed ------------------------------------------------------------------------- */
@@ -64,9 +76,26 @@ static enum status add_past(struct cover *cover, uint32_t list, const struct cov
         }
     }
     pasts->items[pasts->count] =
-        (struct past){&before->grant, before->quantity, pasts->first[list]};
+        (struct past){&before->grant, before->quantity, DEC_ZERO, pasts->first[list]};
     pasts->first[list] = pasts->count++;
     return OK;
+}
+
+/* Commitments by what bills call them: an account that comes back to its payer has them twice. */
+static void find_held(struct cover *cover)
+{
+    struct arena *arena = cover->work->arena;
+    const struct commitments *all = cover->work->commitments;
+    struct pasts *pasts = &cover->pasts;
+    pasts->held = arena_alloc(arena, all->count * sizeof *pasts->held);
+    pasts->before = arena_alloc(arena, all->count * sizeof *pasts->before);
+    for (uint32_t i = 0; i < all->count; i++) {
+        struct text id = all->items[i].commitment->id;
+        bool is_new;
+        uint32_t at = keys_add(arena, &pasts->ids, hash_print(id.at, id.size), &is_new);
+        pasts->before[i] = is_new ? NONE : pasts->held[at];
+        pasts->held[at] = i;
+    }
 }
 
 static enum status find_pasts(struct cover *cover)
@@ -88,10 +117,12 @@ static enum status find_pasts(struct cover *cover)
         pasts->first[list] = is_new ? NONE : pasts->first[list];
         TRY(add_past(cover, list, before));
     }
+    find_held(cover);
     return OK;
 }
 
-static uint32_t find_past(const struct cover *cover, uint32_t index)
+/* What a cover of that name has billed of a row. */
+static uint32_t find_past(const struct cover *cover, uint32_t index, struct text step)
 {
     struct work *work = cover->work;
     const struct charge *charge = &work->charges[index];
@@ -102,26 +133,105 @@ static uint32_t find_past(const struct cover *cover, uint32_t index)
     struct hash128 row = line_covered_row(
         work->arena, work->pricing->accounts->items[charge->account].id,
         work->catalog->skus[charge->sku].name, line_dimensions(work->arena, work->pricing, charge),
-        line_resource(work->arena, work->pricing, charge), cover->step->name);
+        line_resource(work->arena, work->pricing, charge), step);
     arena_rewind(work->arena, mark);
     uint32_t list = keys_find(&cover->pasts.rows, past_key(row, cover->matching.time.from));
     return list == NONE ? NONE : cover->pasts.first[list];
 }
 
-/* What is left of that for a commitment; NULL: none. */
-static struct dec *past_left(const struct cover *cover, const struct row *row,
-                             const struct held_commitment *held)
+/* The commitment that bills call so pays for rows of that time. */
+static enum status is_held(struct cover *cover, struct text id, instant at, bool *is)
+{
+    struct work *work = cover->work;
+    const struct pasts *pasts = &cover->pasts;
+    uint32_t first = keys_find(&pasts->ids, hash_print(id.at, id.size));
+    *is = false;
+    for (uint32_t i = first == NONE ? NONE : pasts->held[first]; i != NONE && !*is;
+         i = pasts->before[i]) {
+        struct held_commitment *held = &work->commitments->items[i];
+        uint32_t turn = commitments_turn(held->list, at);
+        if (turn != NONE && period_has(held->term, at)) {
+            struct commitment_turn *open;
+            TRY(commitments_open(work, held, turn, &open));
+            *is = open->is_active;
+        }
+    }
+    return OK;
+}
+
+/* What is billed as covered by frozen covers behind this one stays theirs: units that come free
+ * here are for what nobody has covered.  What a convert or an aggregate makes is other units. */
+static enum status find_kept(struct cover *cover, uint32_t index, struct dec *kept)
+{
+    struct work *work = cover->work;
+    const struct charge *charge = &work->charges[index];
+    const struct price *price = charge->price;
+    *kept = DEC_ZERO;
+    uint32_t i = price_step_after(price, charge->next_step);
+    for (; cover->pasts.count > 0 && i < price->step_count; i = price_step_after(price, i)) {
+        const struct step *step = &price->steps[i];
+        if (step->kind == STEP_CONVERT || step->kind == STEP_AGGREGATE) {
+            break;
+        }
+        if (step->kind != STEP_COVER || !step->cover.is_frozen) {
+            continue;
+        }
+        uint32_t past = find_past(cover, index, step->name);
+        for (; past != NONE; past = cover->pasts.items[past].next) {
+            const struct past *item = &cover->pasts.items[past];
+            bool is;
+            TRY(is_held(cover, *item->grant, charge->at, &is));
+            if (is) {
+                TRY(dec_add(*kept, item->left, kept, work->err));
+            }
+        }
+    }
+    return OK;
+}
+
+/* What a commitment has covered of a row, as bills say; NULL: nothing. */
+static struct past *past_of(const struct cover *cover, const struct row *row,
+                            const struct held_commitment *held)
 {
     for (uint32_t i = row->past; i != NONE; i = cover->pasts.items[i].next) {
-        struct past *past = &cover->pasts.items[i];
-        if (text_equal(*past->grant, held->commitment->id)) {
-            return dec_sign(past->left) > 0 ? &past->left : NULL;
+        if (text_equal(*cover->pasts.items[i].grant, held->commitment->id)) {
+            return &cover->pasts.items[i];
         }
     }
     return NULL;
 }
 
+/* What is left of that; NULL: nothing. */
+static struct dec *past_left(const struct cover *cover, const struct row *row,
+                             const struct held_commitment *held)
+{
+    struct past *past = past_of(cover, row, held);
+    return past && dec_sign(past->left) > 0 ? &past->left : NULL;
+}
+
 /* ---- covering -------------------------------------------------------------------------------- */
+
+/* What a part would cost at its list rate.  One that a commitment covers beside what it has covered
+ * of the row in bills before is behind that: the next bill has both as one part. */
+static enum status part_list(struct cover *cover, const struct row *row,
+                             const struct held_commitment *held, struct charge behind, bool *has,
+                             struct dec *list)
+{
+    struct work *work = cover->work;
+    struct past *past = past_of(cover, row, held);
+    struct dec before = DEC_ZERO;
+    if (past && !dec_is_zero(past->covered)) {
+        struct charge first = behind;
+        first.quantity = past->covered;
+        TRY(step_list(work, &first, has, &before));
+    }
+    if (past) {
+        TRY(dec_add(past->covered, behind.quantity, &past->covered, work->err));
+        behind.quantity = past->covered;
+    }
+    TRY(step_list(work, &behind, has, list));
+    return dec_subtract(*list, before, list, work->err);
+}
 
 /* The part of a row becomes a charge that the commitment pays. */
 static enum status cover_part(struct cover *cover, struct row *row, struct held_commitment *held,
@@ -136,7 +246,7 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
     part.quantity = quantity;
     struct charge behind = part;
     behind.next_step = price_step_after(part.price, part.next_step);
-    TRY(step_list(work, &behind, &has_list, &part.list));
+    TRY(part_list(cover, row, held, behind, &has_list, &part.list));
     TRY(work_take_of_row(work, charge, quantity));
     part.kind = CHARGE_COVERED;
     part.has_amount = true;
@@ -162,6 +272,15 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
         index = work_add_charge(work, &part);
     }
     TRY(dec_add(held->units, units, &held->units, work->err));
+    if (step->cover.is_frozen) {
+        cover->parts = arena_room(work->arena, cover->parts, cover->part_count,
+                                  &cover->part_capacity, sizeof *cover->parts);
+        cover->parts[cover->part_count++] =
+            (struct part){.held = (uint32_t)(held - work->commitments->items),
+                          .row = (uint32_t)(row - cover->rows),
+                          .effective = work->commitments->effective_count,
+                          .units = units};
+    }
     commitments_set_effective(work, held, index, effective);
     work_trace_step(work, index, NULL,
                     (struct trace){.step = step,
@@ -226,12 +345,17 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
                         struct commitment_turn *turn)
 {
     struct work *work = cover->work;
-    struct dec quantity = work->charges[row->charge].quantity, need, effective;
+    struct dec quantity = work->charges[row->charge].quantity, most, need, effective;
     struct dec *past = cover->is_again ? past_left(cover, row, held) : NULL;
     if (cover->is_again && !past) {
         return OK;
     }
-    quantity = past ? dec_min(quantity, *past) : quantity;
+    if (past) {
+        quantity = dec_min(quantity, *past);
+    } else {
+        TRY(dec_subtract(quantity, row->kept, &quantity, work->err));
+    }
+    most = quantity;
     TRY(dec_multiply_round(quantity, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &need, work->err));
     if (dec_compare(need, turn->left) > 0) {
         bool fits = false;
@@ -240,8 +364,7 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
         } else {
             TRY(dec_divide(turn->left, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &quantity,
                            work->err));
-            quantity = dec_min(quantity, past ? *past : work->charges[row->charge].quantity);
-            quantity = dec_min(quantity, work->charges[row->charge].quantity);
+            quantity = dec_min(quantity, most);
             fits = dec_sign(quantity) > 0;
         }
         if (!fits) {
@@ -266,7 +389,9 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
 static bool is_left(const struct cover *cover, uint32_t row)
 {
     uint32_t charge = cover->rows[row].charge;
-    return charge != NONE && dec_sign(cover->work->charges[charge].quantity) > 0;
+    return charge != NONE &&
+           dec_compare(cover->work->charges[charge].quantity,
+                       cover->is_again ? DEC_ZERO : cover->rows[row].kept) > 0;
 }
 
 /* The rows that are left go to the groups that may take them. */
@@ -397,6 +522,36 @@ static enum status run_pass(struct cover *cover, struct cover_pass_state *state)
     return OK;
 }
 
+/* Rows that are covered anew stand among those that were before, the next time: so what a turn of a
+ * frozen cover costs is shared in the order of rows, whenever they were covered. */
+static enum status share_cost(struct cover *cover)
+{
+    struct work *work = cover->work;
+    struct commitments *all = work->commitments;
+    uint32_t count = cover->part_count;
+    struct sort_key *order = arena_alloc(work->arena, (count + 1u) * sizeof *order);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct part *part = &cover->parts[i];
+        order[i] = (struct sort_key){(uint64_t)part->held << 32 | part->row, i};
+    }
+    (void)sort_keys(work->arena, order, count);
+    for (uint32_t i = 0, end; i < count; i = end) {
+        uint32_t held = cover->parts[order[i].low].held;
+        struct commitment_turn *turn = &all->items[held].turns[cover->turn];
+        for (end = i; end < count && cover->parts[order[end].low].held == held; end++) {
+            TRY(dec_subtract(turn->used, cover->parts[order[end].low].units, &turn->used,
+                             work->err));
+            TRY(dec_add(turn->left, cover->parts[order[end].low].units, &turn->left, work->err));
+        }
+        for (uint32_t k = i; k < end; k++) {
+            const struct part *part = &cover->parts[order[k].low];
+            TRY(commitments_use(work, turn, part->units, &all->effective[part->effective].value));
+        }
+    }
+    cover->part_count = 0;
+    return OK;
+}
+
 /* What was billed first, where it stays so; then all that is left, by what is left. */
 static enum status run_turn(struct cover *cover)
 {
@@ -410,6 +565,9 @@ static enum status run_turn(struct cover *cover)
         for (uint32_t i = 0; i < cover->step->cover.pass_count; i++) {
             TRY(run_pass(cover, &cover->matching.passes[i]));
         }
+    }
+    if (cover->part_count > 0) {
+        TRY(share_cost(cover));
     }
     for (uint32_t i = 0; i < cover->row_count; i++) {
         if (cover->rows[i].charge != NONE) {
@@ -456,8 +614,11 @@ enum status step_cover_run(struct work *work, const uint32_t *charges, uint32_t 
             matching_forget(matching);
         }
         for (; i < count && period_has(matching->time, work->charges[charges[i]].at); i++) {
-            cover.rows[cover.row_count++] = (struct row){
-                charges[i], matching_kind(matching, charges[i]), find_past(&cover, charges[i])};
+            struct row *row = &cover.rows[cover.row_count++];
+            *row = (struct row){.charge = charges[i],
+                                .kind = matching_kind(matching, charges[i]),
+                                .past = find_past(&cover, charges[i], step->name)};
+            TRY(find_kept(&cover, charges[i], &row->kept));
         }
         if (!matching->is_steady) {
             TRY(matching_find(matching));
