@@ -296,8 +296,8 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
     count_refused(run);
     count_conflicts(run);
     then->is_written = (then->tells && then->has_untold) || summary->bill_lines > 0 ||
-                       summary->failed_count > 0 || !is_as_before(run->usage, then->usage_print) ||
-                       !is_as_before(run->closing, then->closing_print) ||
+                       !is_as_before(run->usage, then->usage_print) ||
+                       !is_as_before(run->closing, then->closing_print) || /* names who failed */
                        has_other_exclusions(then, summary);
     return then->is_written;
 }
