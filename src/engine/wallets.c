@@ -91,19 +91,39 @@ static bool has_gauges(const struct run *run)
     return has;
 }
 
-/* All that pay for an account of several payers may hand its gauges on. */
+/* The accounts of views that are a record's, one by one, and then itself. */
+static uint32_t alike_count(const struct accounts *accounts, uint32_t own)
+{
+    return 1 + (accounts_has_copies(accounts, own)
+                    ? accounts->copy_first[own + 1] - accounts->copy_first[own]
+                    : 0);
+}
+
+static uint32_t alike_at(const struct accounts *accounts, uint32_t own, uint32_t index)
+{
+    return index + 1 < alike_count(accounts, own)
+               ? accounts->copies[accounts->copy_first[own] + index]
+               : own;
+}
+
+/* All that pay for an account of several payers may hand its gauges on, and so may all views of it.
+ */
 static void find_gauges(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
     const bool can_move = has_gauges(run);
     for (uint32_t a = 0; can_move && a < accounts->own_count; a++) {
+        const uint32_t alike = alike_count(accounts, a);
         uint32_t payer;
-        if (!payers_are_several(run, a)) {
+        if (alike == 1 && !payers_are_several(run, a)) {
             continue;
         }
         open_moves(run);
-        for (instant at = run->period.from; payers_next(run, a, &at, &payer);) {
-            run->moves[payer] |= run->cut_first[payer] < run->cut_first[payer + 1];
+        for (uint32_t i = 0; i < alike; i++) {
+            const uint32_t account = alike_at(accounts, a, i);
+            for (instant at = run->period.from; payers_next(run, account, &at, &payer);) {
+                run->moves[payer] |= run->cut_first[payer] < run->cut_first[payer + 1];
+            }
         }
     }
 }
@@ -366,19 +386,30 @@ static void add_moved_gauge(struct run *run, uint32_t payer, struct moved_gauge 
     run->moved_gauges[run->moved_gauge_count++] = moved;
 }
 
+/* To whoever goes on with its account, and to all others who price that usage, as from run to run
+ * (lend_states, opening.c). */
 static void hand_gauges_over(struct run *run, const struct turn *turn, const struct handover *left)
 {
+    const struct accounts *accounts = run->accounts;
     for (uint32_t i = 0; i < left->meter_count; i++) {
         struct meter_state state = left->meters[i];
-        const uint32_t heir = wallets_gauge_heir(run, turn->payer, &state);
-        if (heir == turn->payer) {
+        const uint32_t of = state.account, own = accounts_own(accounts, of);
+        if (!goes_on(&run->catalog->meters[series_at(&run->series, state.series)->meter])) {
             continue;
         }
         state.source = text_copy(&run->arena, state.source);
         state.id = text_copy(&run->arena, state.id);
-        add_moved_gauge(
-            run, heir,
-            (struct moved_gauge){.from = turn->payer, .at = turn->cut.to, .state = state});
+        for (uint32_t k = 0; k < alike_count(accounts, own); k++) {
+            struct meter_state handed = state;
+            handed.account = alike_at(accounts, own, k);
+            handed.is_open = state.is_open && handed.account == of; /* its slot is not lent */
+            const uint32_t heir = account_heir(run, turn->payer, handed.account, state.told);
+            if (heir != turn->payer) {
+                add_moved_gauge(
+                    run, heir,
+                    (struct moved_gauge){.from = turn->payer, .at = turn->cut.to, .state = handed});
+            }
+        }
     }
 }
 
@@ -425,6 +456,41 @@ static void lose_gauges(struct run *run, const struct turn *turn)
             add_moved_gauge(
                 run, heir,
                 (struct moved_gauge){.from = turn->payer, .at = turn->cut.to, .is_lost = true});
+        }
+    }
+}
+
+/* Whether who is billed for an account as a turn ends tells what it comes to. */
+static bool is_told(const struct run *run, const struct turn *turn, const bool *has_failed,
+                    uint32_t account)
+{
+    const uint32_t payer = accounts_payer(run->accounts, account, turn->cut.to - 1);
+    return !has_failed[payer] && accounts_is_paid_by(run->accounts, run->catalog, account, payer,
+                                                     turn->cut.to - 1);
+}
+
+/* Where nobody else was billed for an account, those that price its usage from then on know nothing
+ * of its gauges either: as from run to run (unbilled.c). */
+static void lose_lent(struct run *run, const struct turn *turn, const bool *has_failed)
+{
+    const struct accounts *accounts = run->accounts;
+    const bool can_lose = has_gauges(run);
+    for (uint32_t a = 0; can_lose && a < accounts->own_count; a++) {
+        const uint32_t alike = alike_count(accounts, a);
+        bool had = false, knows = alike == 1;
+        for (uint32_t i = 0; i < alike && !knows; i++) {
+            const uint32_t account = alike_at(accounts, a, i);
+            had = had || has_in(run, turn, account);
+            knows = is_told(run, turn, has_failed, account);
+        }
+        for (uint32_t i = 0; i < alike && had && !knows; i++) {
+            const uint32_t heir =
+                account_heir(run, turn->payer, alike_at(accounts, a, i), turn->cut.to);
+            if (heir != turn->payer) {
+                add_moved_gauge(
+                    run, heir,
+                    (struct moved_gauge){.from = turn->payer, .at = turn->cut.to, .is_lost = true});
+            }
         }
     }
 }
@@ -476,6 +542,7 @@ enum status wallets_rehearse(struct run *run, instant before, wallets_price *pri
         if (has_failed[turn->payer]) {
             lose(run, turn);
             lose_gauges(run, turn);
+            lose_lent(run, turn, has_failed);
         } else {
             hand_over(run, turn, &left);
             hand_gauges_over(run, turn, &left);

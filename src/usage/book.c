@@ -619,6 +619,24 @@ static bool stand_level(const struct book_view *view, const struct meter_state *
     return out->state.is_open || meter_of(view, state->series)->carry;
 }
 
+/* The greatest or least of several is what goes on, of whatever slot: it never falls, or rises.
+ * Where the first is of a slot that goes on in the next cut, what is better than that is a state
+ * beside it, which waits until a turn begins. */
+static uint32_t add_extreme(const struct standing *items, uint32_t count, bool is_max,
+                            struct meter_state *states)
+{
+    const struct meter_state *best = &items[0].state;
+    for (uint32_t i = 1; i < count; i++) {
+        const int order = dec_compare(items[i].state.value, best->value);
+        best = (is_max ? order > 0 : order < 0) ? &items[i].state : best;
+    }
+    states[0] = items[0].state;
+    const bool is_beside = states[0].is_open && best != &items[0].state;
+    states[is_beside] = *best;
+    states[is_beside].is_open = best == &items[0].state && best->is_open;
+    return 1u + is_beside;
+}
+
 uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
                      instant turn_to, bool with_all, struct meter_state **out)
 {
@@ -668,10 +686,19 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
     }
     qsort(items, count, sizeof *items, compare_standing);
     struct meter_state *states = arena_alloc(arena, count * sizeof *states);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || items[i].state.account != items[i - 1].state.account ||
-            items[i].rank != items[i - 1].rank || items[i].state.told != items[i - 1].state.told) {
-            states[made++] = items[i].state;
+    for (uint32_t i = 0, end; i < count; i = end) {
+        const struct standing *first = &items[i];
+        for (end = i + 1; end < count && items[end].state.account == first->state.account &&
+                          items[end].rank == first->rank &&
+                          items[end].state.told == first->state.told;) {
+            end++;
+        }
+        const struct meter *meter = meter_of(view, first->state.series);
+        if (meter->carry &&
+            (meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_MIN)) {
+            made += add_extreme(first, end - i, meter->aggregate == AGGREGATE_MAX, &states[made]);
+        } else {
+            states[made++] = first->state;
         }
     }
     *out = states;

@@ -293,15 +293,15 @@ class Usage:
                     and self.setup.aggregate(row.meter) in ("max", "min")):
                 series = (row.account, row.resource, row.sku, row.dims, row.meter)
                 pick = max if self.setup.aggregate(row.meter) == "max" else min
-                state = ((row.time,), pick(value for _, value in row.values))  # of its last slot
+                state = pick(value for _, value in row.values)
                 place = row.payer, row.cut
-                last[series][place] = max(last[series].get(place, state), state)
+                last[series][place] = pick((last[series].get(place, state), state))
         turns = sorted(((cut, payer) for payer in self.setup.accounts for cut in self.setup.cuts(payer)), key=lambda turn: (turn[0][0], turn[1]))
         for series, states in last.items():
             self.carry_extremes(rows, series, states, turns)
 
     def carry_extremes(self, rows, series, states, turns):
-        """The greatest or least value of the last slot of a turn goes to who pays for the account as that ends, into the turn that begins then
+        """The greatest or least value of a turn goes to who pays for the account as that ends, into the turn that begins then
         or next, if the account is with that one then; else it stays until one is."""
         account, resource, sku, dims, meter = series
         pick = max if self.setup.aggregate(meter) == "max" else min
@@ -317,15 +317,11 @@ class Usage:
                     key = (payer, cut, cut[0], *series)
                     carried = pick(value for _, _, value in came)
                     rows.setdefault(key, Row(key)).carried = ((cut[0],), carried)
-                    state = ((cut[0],), carried)  # it is of the first slot now
-                    own = states.get((payer, cut), state)
-                    if own[0] == state[0]:  # one slot has both
-                        own = state = (state[0], pick(state[1], own[1]))
-                    states[(payer, cut)] = max(own, state)
+                    states[(payer, cut)] = pick((states.get((payer, cut), carried), carried))
             else:
                 left = [value for _, _, value in came]
             if (payer, cut) in states:
-                left = [states[(payer, cut)][1]]
+                left.append(states[(payer, cut)])
             for value in left:
                 heir = self.setup.payer(account, cut[1])
                 nexts = [other for other, whose in turns if whose == heir and other[0] >= cut[1]]
