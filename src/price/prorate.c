@@ -177,9 +177,38 @@ static struct parts find_parts(struct work *work, const struct step *step,
     return parts;
 }
 
+/* Whether the fixed amount that a step is on asks a contract for a number: that of its component;
+ * behind components, any. */
+static bool fixed_asks(const struct price *price, const struct step *own)
+{
+    bool asks = false;
+    for (uint32_t i = 0; &price->steps[i] < own; i++) {
+        const struct step *step = &price->steps[i];
+        asks = asks || (step->kind == STEP_FIXED && step->fixed.asks_contract);
+        if (price->component_count > 0 && step->skip > 0 &&
+            own < &price->steps[price_step_after(price, i)]) {
+            asks = false; /* another component begins */
+        }
+    }
+    return asks;
+}
+
+/* The contract that has a part of a fixed amount to itself, as fixed.c charges it: whose price it
+ * is, or whose plan's, or which it asks for a number; else NULL. */
+static const struct contract *contract_of_part(const struct work *work, const struct step *step,
+                                               const struct price *price,
+                                               const struct contract *contract, int level)
+{
+    bool is_apart = level == LEVEL_CONTRACT;
+    if (level == LEVEL_PLAN && contract && contract->plan != NONE) {
+        is_apart = price_set_has(&work->catalog->plans[contract->plan].prices, price);
+    }
+    return is_apart || fixed_asks(price, price_step_of(price, step->node)) ? contract : NULL;
+}
+
 /* Of what shrinks as the fixed amount that it is on: the time in which this payer pays that for the
- * account, by any of the versions that have the step; each by itself where first parts are measured
- * otherwise, as the amount is charged. */
+ * account, by any of the versions that have the step; each by itself, and that of each contract,
+ * where first parts are measured otherwise, as the amount is charged. */
 static struct parts paid_parts(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn)
 {
@@ -187,6 +216,7 @@ static struct parts paid_parts(struct work *work, const struct step *step,
     const struct price *first = work->catalog->prices;
     const struct price *end = first + work->catalog->price_count, *at = charge->price;
     const struct member_spans members = pricing_members(work->pricing, charge->account);
+    const struct contract *last = NULL;
     struct parts parts = {0};
     turn = period_intersect(turn,
                             (struct period){accounts->items[charge->account].since, INSTANT_MAX});
@@ -203,6 +233,10 @@ static struct parts paid_parts(struct work *work, const struct step *step,
                 int level;
                 (void)accounts_edge(accounts, work->catalog, charge->account, then, &next);
                 if (fixed_is_paid(work, at, charge->account, then, &contract, &level)) {
+                    contract = contract_of_part(work, step, at, contract, level);
+                    parts.first = step->adjust.stub_back && contract != last ? parts.count
+                                                                             : parts.first;
+                    last = contract;
                     add_part(work, &parts, (struct period){then, next < in.to ? next : in.to});
                 }
             }

@@ -293,15 +293,18 @@ class ChargeSteps:
             start, end = max(start, turn[0]), min(end, turn[1])
             if start >= end or self.setup.payer(account, start) != self.payer:
                 continue
-            paid = next((fee.price for fee in self.setup.fees(account, start)
+            paid = next((fee for fee in self.setup.fees(account, start)
                          if fee.holder == account and (fee.price.level, fee.price.name) == (price.level, price.name)
                          and any(s.node == step.node for s in fee.price.steps)), None)
             if paid is None:
                 continue
-            if parts and parts[-1][1] == start and (paid is last or not is_back):
+            contract = self.setup.contract(account, start)
+            asks = contract is not None and "contract." in str(fixed.body)
+            whose = paid.price, paid.contract and paid.contract["id"], contract["id"] if asks else None
+            if parts and parts[-1][1] == start and (whose == last or not is_back):
                 start = parts.pop()[0]
             parts.append((start, end))
-            last = paid
+            last = whose
         like = copy.copy(step)
         like.body = {key: fixed.body[key] for key in ("prorate", "digits", "mode", "stub") if key in fixed.body}
         if is_back:  # each is measured by itself
