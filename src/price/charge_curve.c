@@ -238,8 +238,10 @@ enum status charge_whole(const struct step *step, const struct charge_values *va
                          struct dec *f, struct dec *y, struct error *err)
 {
     if (step->kind == STEP_BOUND) {
+        struct dec left; /* by its maximum */
         *f = values->min;
-        return step_above(values->min, x, y, err);
+        TRY(dec_subtract(x, values->unit, &left, err));
+        return step_above(values->min, left, y, err);
     }
     if (step->kind == STEP_COMMIT) {
         TRY(dec_add(x, values->rolled, f, err));

@@ -13,7 +13,8 @@ struct charge_values {
     struct dec number, limit, min, max;
     const struct tier_values *tiers;
     bool is_over;            /* the turns in which it applies are behind */
-    struct dec rolled, unit; /* of a commit: what counts besides x, and what a unit costs */
+    struct dec rolled, unit; /* of a commit: what counts besides x, and what a unit costs; of a
+                                bound, what its maximum took back of x */
 };
 
 /* Those numbers, as a charge asks for them.  ERR_INPUT: one is negative, or out of its range. */

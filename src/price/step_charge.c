@@ -238,6 +238,10 @@ static enum status run_bound(struct work *work, struct entry *entry)
         TRY(step_above(entry->before, values->max, &before, work->err));
         TRY(step_above(entry->after, values->max, &after, work->err));
         TRY(dec_subtract(before, after, &over, work->err));
+        if (step->bound.has_min) { /* which is held against what is left */
+            struct dec *taken = &work->buckets[entry->bucket].high;
+            TRY(dec_subtract(*taken, over, taken, work->err));
+        }
         before = dec_min(entry->before, values->max);
         after = dec_min(entry->after, values->max);
     } else {
@@ -862,9 +866,13 @@ static bool is_curve(const struct step *step)
     return step_adjusts(step) && step->kind != STEP_FEE;
 }
 
-struct dec step_charge_f_before(const struct step *step, struct dec x, struct dec y)
+enum status step_charge_f_before(const struct step *step, const struct bucket_state *state,
+                                 struct dec *f, struct error *err)
 {
-    return !is_curve(step) ? x : step->kind == STEP_DISCOUNT ? dec_negate(y) : y;
+    *f = !is_curve(step)                 ? state->x
+         : step->kind == STEP_DISCOUNT ? dec_negate(state->y)
+                                       : state->y;
+    return step->kind == STEP_BOUND ? dec_subtract(state->x, state->high, f, err) : OK;
 }
 
 /* What a bucket comes to on this bill: on its charges, or on its scope. */
@@ -944,7 +952,9 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     if (dec_is_zero(total)) {
         return OK;
     }
-    const struct dec f_before = step_charge_f_before(step, bucket->x, bucket->y);
+    const struct bucket_state was = {.x = bucket->x, .y = bucket->y, .high = bucket->high};
+    struct dec f_before;
+    TRY(step_charge_f_before(step, &was, &f_before, work->err));
     bucket->y = y;
     const uint32_t made_from = work->charge_count;
     TRY(charge_total(work, step, at, &scope, total));

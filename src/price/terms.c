@@ -278,7 +278,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     struct text name = state->key;
     struct charge scope = term_charge(work, step, account, contract, turn, due, due);
     struct charge asks = scope;
-    struct dec f;
+    struct dec f, f_before;
     asks.contract = contract;
     asks.keys = scope.keys = bucket_keys_of_name(work, name); /* numbers may ask of a resource */
     struct charge owed = scope;
@@ -289,6 +289,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     if (dec_is_zero(scope.amount)) {
         return OK;
     }
+    TRY(step_charge_f_before(step, state, &f_before, work->err));
     work_trace(work, &(struct trace){.row = NONE,
                                      .charge = NONE,
                                      .made_from = work->charge_count,
@@ -300,7 +301,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
                                      .turn = turn,
                                      .before = x,
                                      .after = x,
-                                     .f_before = step_charge_f_before(step, x, state->y),
+                                     .f_before = f_before,
                                      .f_after = f,
                                      .limit = f,
                                      .tier = NONE});

@@ -387,7 +387,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     if (step_kind_takes_charges(step->kind)) {
         TRY(step_charge_due(work, step, state, &asking, &charge, &trace.f_after));
         charge.list = charge.amount;
-        trace.f_before = step_charge_f_before(step, state->x, state->y);
+        TRY(step_charge_f_before(step, state, &trace.f_before, work->err));
         trace.limit = trace.f_after;
     } else {
         trace.f_before = state->y;

@@ -41,7 +41,7 @@ struct bucket {
     uint32_t by_count;
     struct period turn;
     struct dec x, y; /* accumulated, emitted */
-    struct dec high; /* the greatest x so far: flats paid once */
+    struct dec high; /* the greatest x so far: flats paid once; of a bound, what it took back */
     struct dec events;
     const struct dec *samples; /* of a percentile, so far, ascending */
     uint32_t sample_count;
@@ -511,7 +511,8 @@ enum status step_charge_due(struct work *work, const struct step *step,
                             const struct bucket_state *state, const struct charge *asking,
                             struct charge *charge, struct dec *f);
 /* Of a trace: what a step that settles a bucket came to before, or what x it is held against. */
-struct dec step_charge_f_before(const struct step *step, struct dec x, struct dec y);
+enum status step_charge_f_before(const struct step *step, const struct bucket_state *state,
+                                 struct dec *f, struct error *err);
 /* What a commit's turn before left beyond its promise, as far as it counts in this one. */
 enum status step_commit_rolled(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn, struct dec *rolled);

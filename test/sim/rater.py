@@ -1306,6 +1306,7 @@ class Bill(ChargeSteps, CoverSteps):
                 after = position[key] = before + measure
                 change = min(after, limit) - min(before, limit) - measure
                 flow.adjust(step.name, "cap", change)
+                self.memory("capped", Fraction)[key] += change
         for key, (row, step) in self.opened.items():
             if "min" in step.body and not buckets[key]:
                 buckets[key].append((self.flow_of(row), step, ZERO))
@@ -1333,7 +1334,7 @@ class Bill(ChargeSteps, CoverSteps):
                              * self.factor(step, flow.row, key[2],
                                            (self.scope_account(flow, step),
                                             self.scope_contract(flow, step, due - 1))))
-            total = sum((net for _, _, net in flows), ZERO)
+            total = sum((net for _, _, net in flows), ZERO) + self.memory("capped", Fraction)[key]
             change = max(ZERO, least - total) - paid[key]
             paid[key] += change
             if not change:
