@@ -132,8 +132,8 @@ struct money_sums *money_sums_of(struct worker *worker, const struct currency *c
     return made;
 }
 
-static void count_bill(struct worker *worker, const struct bill *bill,
-                       const struct usage_row *rows, uint32_t row_count)
+static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
+                       uint32_t row_count)
 {
     const struct catalog *catalog = worker->run->catalog;
     struct money_sums *sums = money_sums_of(worker, currency_find(bill->currency));
@@ -893,6 +893,18 @@ static void add_billed(struct worker *worker, struct billed *billed, struct peri
     billed->items[billed->count++] = part;
 }
 
+/* Text is made last, and what can fail then is the output: that ends the run, and the worker has
+ * failed. */
+static bool ends_run(struct worker *worker, enum status status, const struct error *err)
+{
+    if (status != ERR_CORRUPT && status != ERR_IO && worker->err.status == OK) {
+        return false;
+    }
+    worker->err = worker->err.status != OK ? worker->err : *err;
+    worker_fail(worker, worker->err.status);
+    return true;
+}
+
 /* False when the output has failed, and with it the worker. */
 static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer,
                           const struct billed *billed)
@@ -907,9 +919,7 @@ static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer
         status = settle_with_room(worker, job, periods[i], false, false, &err);
         is_torn |= status == OK;
     }
-    if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
-        worker->err = worker->err.status != OK ? worker->err : err;
-        worker_fail(worker, worker->err.status);
+    if (ends_run(worker, status, &err)) {
         return false;
     }
     if (status != OK) {
@@ -935,6 +945,66 @@ static bool take_back_bills(struct worker *worker, struct job *job, const struct
     return is_good;
 }
 
+/* Of a payer without a cut in the run: what waits for it is passed on.  False when the worker has
+ * failed. */
+static bool pass_on(struct worker *worker, const struct job *job)
+{
+    const struct run *run = worker->run;
+    const uint32_t payer = job->payer;
+    payer_pass_opening(run, payer, &job->texts->closing);
+    payer_settle_excluded(worker, run->accounts->items[payer].id,
+                          bill_contract(run->catalog, run->accounts, payer), job->records,
+                          job->texts);
+    sourced_pass(worker, job->sourced);
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    if (run_holds(run, payer) &&
+        waiting_close(worker, payer, &job->records, job->texts, &worker->err) != OK) {
+        worker_fail(worker, worker->err.status);
+        return false;
+    }
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    return true;
+}
+
+/* Bills a cut in its parts.  *part gets the one that was tried last, or the cut. */
+static enum status settle_parts(struct worker *worker, struct job *job, const struct period *cut,
+                                bool is_first, bool is_last, struct billed *billed,
+                                struct period *part, struct error *err)
+{
+    *part = *cut;
+    worker->settle.is_booked = false;
+    TRY(unbilled_check(worker->run, job->payer, err));
+    job->parts = cut;
+    job->part_count = 1;
+    job->part = 0;
+    if (worker->run->catalog->has_thresholds) {
+        job->divides = true;
+        TRY(settle_with_room(worker, job, *cut, is_first, false, err));
+        job->divides = false;
+    }
+    for (; job->part < job->part_count; job->part++) {
+        *part = job->parts[job->part];
+        worker->settle.is_booked = false;
+        TRY(settle_with_room(worker, job, *part, is_first && job->part == 0,
+                             is_last && job->part + 1 == job->part_count, err));
+        sourced_next(worker, job->sourced);
+        add_billed(worker, billed, *part);
+    }
+    return OK;
+}
+
+/* The payer could not be billed for a part of a cut: nor is it for what is behind that. */
+static void leave_unbilled(struct worker *worker, struct job *job, struct period part,
+                           bool is_first, instant end, bool is_torn, const struct error *err)
+{
+    const struct run *run = worker->run;
+    payer_fail(worker, job->payer, err, is_torn);
+    leave_cuts(worker, job->payer, part, is_first, job->records);
+    struct period failed = {part.from, end}; /* before, it was billed */
+    render_closing_failed(&job->texts->closing, run->catalog, run->accounts, job->payer, failed);
+    sourced_close(worker, job->sourced, failed, true);
+}
+
 void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,
                   struct texts *texts)
 {
@@ -948,60 +1018,23 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
     }
     struct sourced_views sourced = sourced_open(worker, payer);
     struct billed billed = {0};
-    if (cut_count == 0) {
-        payer_pass_opening(run, payer, &texts->closing);
-        payer_settle_excluded(worker, run->accounts->items[payer].id,
-                              bill_contract(run->catalog, run->accounts, payer), records, texts);
-        sourced_pass(worker, &sourced);
-        arena_rewind(&worker->scratch, ARENA_EMPTY);
-        if (run_holds(run, payer) &&
-            waiting_close(worker, payer, &records, texts, &worker->err) != OK) {
-            worker_fail(worker, worker->err.status);
-            return;
-        }
-        arena_rewind(&worker->scratch, ARENA_EMPTY);
-    }
     struct job job = {
         .payer = payer, .records = records, .inputs = inputs, .texts = texts, .sourced = &sourced};
+    if (cut_count == 0 && !pass_on(worker, &job)) {
+        return;
+    }
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err;
         err.status = OK; /* its texts are long, and seldom needed */
         err.message[0] = err.hint[0] = '\0';
-        worker->settle.is_booked = false;
-        struct period cut = cuts[i];
-        bool is_first = i == 0;
-        enum status status = unbilled_check(run, payer, &err);
-        job.parts = &cuts[i];
-        job.part_count = 1;
-        job.part = 0;
-        job.divides = run->catalog->has_thresholds;
-        if (status == OK && job.divides) {
-            status = settle_with_room(worker, &job, cut, is_first, false, &err);
-        }
-        job.divides = false;
-        for (job.part = 0; status == OK && job.part < job.part_count; job.part++) {
-            cut = job.parts[job.part];
-            is_first = i == 0 && job.part == 0;
-            worker->settle.is_booked = false;
-            status = settle_with_room(worker, &job, cut, is_first,
-                                      i + 1 == cut_count && job.part + 1 == job.part_count, &err);
-            if (status == OK) {
-                sourced_next(worker, &sourced);
-                add_billed(worker, &billed, cut);
-            }
-        }
+        struct period part;
+        enum status status =
+            settle_parts(worker, &job, &cuts[i], i == 0, i + 1 == cut_count, &billed, &part, &err);
         if (status != OK) {
-            /* Text is made last, and what can fail then is the output: that ends the run. */
-            if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
-                worker->err = worker->err.status != OK ? worker->err : err;
-                worker_fail(worker, worker->err.status);
-                return;
+            if (!ends_run(worker, status, &err)) {
+                leave_unbilled(worker, &job, part, i == 0 && job.part == 0, cuts[cut_count - 1].to,
+                               billed.count > 0, &err);
             }
-            payer_fail(worker, payer, &err, billed.count > 0);
-            leave_cuts(worker, payer, cut, is_first, records);
-            struct period failed = {cut.from, cuts[cut_count - 1].to}; /* before, it was billed */
-            render_closing_failed(&texts->closing, run->catalog, run->accounts, payer, failed);
-            sourced_close(worker, &sourced, failed, true);
             return;
         }
     }
