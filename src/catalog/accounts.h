@@ -137,10 +137,10 @@ enum record_kind {
  * `organization` membership; in NDJSON each line says it.
  * Dates are dates (UTC midnight) or instants. */
 /* clang-format on */
-/* stage: of what is on its way, and may go when all is finished; runs out where arena does.  It may
- * be the same. */
+/* The accounts will be of `arena`; what is needed until accounts_finish has returned is of `stage`,
+ * which has the recovery point of arena and may be the same.  zones NULL: UTC only. */
 struct accounts_builder *accounts_builder_new(struct arena *arena, struct arena *stage,
-                                              const struct catalog_input *zones);
+                                              const struct zone_source *zones);
 
 /* Feeds the next bytes of a file, cut anywhere; last: the file ends.  Complaints name file and
  * line, and keep the file's name, which lasts as long as they do; at most 100 are kept, the number

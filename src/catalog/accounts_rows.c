@@ -83,10 +83,10 @@ static const char *const KIND_NAMES[RECORD_KINDS] = {"accounts", "memberships", 
                                                      "settings", "commitments"};
 
 struct accounts_builder *accounts_builder_new(struct arena *arena, struct arena *stage,
-                                              const struct catalog_input *zones)
+                                              const struct zone_source *zones)
 {
     struct accounts_builder *builder = arena_calloc(arena, 1, sizeof *builder);
-    builder->zone_source = zones ? zones->zones : NULL;
+    builder->zone_source = zones;
     builder->reader = records_new(arena, FIELD_NAMES, FIELD_ALIASES, FIELDS, false);
     records_take_truths(builder->reader, BIT(FIELD_VALUE));
     stage_init(builder, arena, stage);

@@ -148,11 +148,12 @@ static inline bool aggregate_picks(enum aggregate aggregate)
     return aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_MIN ||
            aggregate == AGGREGATE_LATEST;
 }
+/* How fine a meter's rows are. */
 enum grain {
-    GRAIN_MONTH,
+    GRAIN_MONTH, /* one from edge to edge of the period */
     GRAIN_HOUR,
-    GRAIN_EVENT
-}; /* month: one row from edge to edge of the period */
+    GRAIN_EVENT, /* one for each event */
+};
 
 struct meter_dimension {
     uint32_t name; /* in catalog->dimensions */
@@ -285,8 +286,9 @@ struct by_key {
 struct catalog;
 struct text by_key_name(const struct catalog *catalog, struct by_key key);
 
-struct increment { /* up_to NULL-ish (open) only in the last */
-    bool open;
+/* Quantities up to a limit are rounded up to multiples of size. */
+struct increment {
+    bool open; /* the last one: there is no limit */
     struct dec up_to;
     struct dec size;
 };
@@ -826,8 +828,6 @@ struct plan {
     struct place place;
 };
 
-/* A contract's id is by default its buyer, with the first day when it has one: globex@2026-01-01.
- */
 struct parameter { /* of a contract */
     uint32_t name; /* in catalog->parameters */
     struct expr_value value;
@@ -859,8 +859,8 @@ static inline bool rounding_is_of_lines(const struct line_rounding *rounding)
 /* What one buyer agreed to.  A contract with accounts or a source is a view: it prices what others
  * price too, for its buyer alone. */
 struct contract {
-    struct text id;
-    struct text buyer;  /* an account's id */
+    struct text id;    /* default: its buyer, with the first day if it has one: globex@2026-01-01 */
+    struct text buyer; /* an account's id */
     struct text seller; /* empty: the provider */
     instant from, to;
     const struct text *accounts; /* whose usage it prices, sorted; none: the buyer's */
@@ -1145,13 +1145,13 @@ static inline const struct currency *price_currency(const struct catalog *catalo
     return price->currency ? price->currency : catalog->currency;
 }
 
-/* Of a contract with a source: its own prices, its plan's, else its cost.
- * The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
- * contract's prices, else its plan's, else the catalog's; in each, a named SKU before `*`, more
- * selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced. overrides and
- * contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes
- * before it, the catalog's default plan after it. level gets where it was found (for explain; may
- * be NULL): 0 account override, 1 contract, 2 plan, 3 catalog. */
+/* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
+ * contract's prices, else its plan's, else the catalog's; of a contract with a source its own
+ * prices, else its plan's, else its cost.  In each, a named SKU before `*`, more selectors before
+ * fewer; the version whose [from, to) holds at.  NULL: unpriced.  overrides and contract may be
+ * NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes before it, the
+ * catalog's default plan after it.  level gets where it was found (for explain; may be NULL): 0
+ * account override, 1 contract, 2 plan, 3 catalog. */
 const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
                                   const struct contract *contract, uint32_t plan, uint32_t sku,
                                   const struct dimension_values *dimensions, instant at,

@@ -365,7 +365,7 @@ static enum status load_on_stage(struct env *env, struct arena *arena, struct ar
                                   .zones = zones,
                                   .tables = &beside.source,
                                   .exact_rounding_default = inputs->is_exact};
-    struct accounts_builder *builder = accounts_builder_new(arena, stage, &input);
+    struct accounts_builder *builder = accounts_builder_new(arena, stage, input.zones);
     enum status status = catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
     if (beside.err.status != OK) {
         *complaints = (struct complaints){.arena = arena};

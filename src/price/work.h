@@ -57,6 +57,16 @@ struct bucket {
     bool y_is_f;                      /* y is the F(x) of values: it need not be computed again */
 };
 
+/* One charge at a node and the bucket it is in. */
+struct entry {
+    uint32_t charge, bucket;
+    uint32_t next;            /* entry of its bucket, NONE; of steps over charges */
+    const struct step *step;  /* of its own version */
+    bool is_first;            /* of its bucket in this bill */
+    bool gives, takes;        /* of what is allocated */
+    struct dec before, after; /* x of this bill's part */
+};
+
 /* What became of a state that the opening carries. */
 struct opening_note {
     bool is_used; /* a bucket goes on from it */
@@ -312,16 +322,6 @@ enum status work_fail(struct work *work, enum status status, const struct price 
 enum status work_fail_on(struct work *work, enum status status, const struct price *price,
                          const struct step *step, uint32_t index);
 
-/* One charge at a node and the bucket it is in. */
-struct entry {
-    uint32_t charge, bucket;
-    uint32_t next;            /* entry of its bucket, NONE; of steps over charges */
-    const struct step *step;  /* of its own version */
-    bool is_first;            /* of its bucket in this bill */
-    bool gives, takes;        /* of what is allocated */
-    struct dec before, after; /* x of this bill's part */
-};
-
 /* ---- tally.c ---- */
 
 /* Counts a row for those who ask for it; the second, of a price that has no step for it. */
@@ -372,13 +372,13 @@ enum status step_aggregate_run(struct work *work, struct entry *entries, uint32_
 
 /* ---- commitment.c ---- */
 
-/* A turn of a commitment: how much it covers, what is left of it, and what the turn costs.  Used +
- * left = capacity. */
 /* What most turns of a commitment say alike: a thousand reservations by the hour have 744,000. */
 struct commitment_terms {
     struct dec capacity, cost;
     struct dec before; /* used in bills before */
 };
+/* A turn of a commitment: how much it covers, what is left of it, and what the turn costs.  Used +
+ * left = capacity. */
 struct commitment_turn {
     bool is_known, is_active;
     bool has_begun;                       /* in a bill before, which has told what it leaves */
@@ -481,6 +481,7 @@ enum status step_tier_numbers(struct work *work, const struct step *step,
 enum status step_whole_value(struct work *work, const struct step *step,
                              const struct charge *charge, struct bucket *bucket, uint32_t *tier,
                              struct dec *y);
+
 /* ---- charge_curve.c ---- */
 
 /* True of a step that is settled when all charges of its bucket are known. */

@@ -479,18 +479,18 @@ bool record_is_sample(const struct record *record, const struct series_table *se
 bool record_same_row(const struct record *a, const struct record *b);
 /* Of the record of an event, when its row's total has counted it. */
 void record_to_sample(struct record *record);
-/* Two samples, or two totals, that are neighbours in the order, as one: percentile: of one value;
- * unique: of one key; time_weighted: of one instant. */
-enum record_joint {
-    RECORDS_APART,
-    RECORDS_KEPT,  /* the first stands for both */
-    RECORDS_TAKEN, /* the second does */
-};
 /* How many equal samples it stands for. */
 uint64_t record_count(const struct record *record);
 /* The value of a record, and the key of one of a unique meter. */
 struct dec record_value(const struct record *record);
 struct text record_key(const struct record *record);
+enum record_joint {
+    RECORDS_APART,
+    RECORDS_KEPT,  /* the first stands for both */
+    RECORDS_TAKEN, /* the second does */
+};
+/* Two samples, or two totals, that are neighbours in the order, as one: percentile: of one value;
+ * unique: of one key; time_weighted: of one instant. */
 enum record_joint record_join(struct record *first, struct record *second,
                               const struct series_table *series, const struct catalog *catalog);
 /* Where usage is looked at from: what samples and ends of slots depend on. */

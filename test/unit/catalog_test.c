@@ -571,7 +571,7 @@ static void test_accounts(void **state)
     struct catalog_file file = {TEXT("full.yaml"), read_file(&test_arena, FOLDER "/full.yaml")};
     struct zone_source zones = {&test_arena, machine_zone};
     struct catalog_input input = {.files = &file, .file_count = 1, .zones = &zones};
-    struct accounts_builder *builder = accounts_builder_new(&test_arena, &test_arena, &input);
+    struct accounts_builder *builder = accounts_builder_new(&test_arena, &test_arena, input.zones);
     struct loaded loaded = {0};
     loaded.status = catalog_load(&test_arena, &input, builder, &loaded.catalog, &loaded.complaints,
                                  &loaded.err);

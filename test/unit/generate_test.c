@@ -188,7 +188,7 @@ static const struct catalog *load_demo(struct accounts **accounts)
     free(entries);
     struct catalog_input input = {.files = files, .file_count = file_count};
     struct complaints complaints = {.arena = &arena};
-    struct accounts_builder *builder = accounts_builder_new(&arena, &arena, &input);
+    struct accounts_builder *builder = accounts_builder_new(&arena, &arena, input.zones);
     const struct catalog *catalog;
     struct error error;
     if (catalog_load(&arena, &input, builder, &catalog, &complaints, &error) != OK) {
