@@ -433,9 +433,9 @@ static enum status read_contender(struct run *run, struct worker *worker,
 static void add_conflict(struct run *run, const struct contender *accepted,
                          const struct contender *refused)
 {
-    run->conflicts = arena_room(&run->arena, run->conflicts, run->conflict_count,
-                                &run->conflict_capacity, sizeof *run->conflicts);
-    run->conflicts[run->conflict_count++] = (struct conflict){
+    run->conflicts.items = arena_room(&run->arena, run->conflicts.items, run->conflicts.count,
+                                      &run->conflicts.capacity, sizeof *run->conflicts.items);
+    run->conflicts.items[run->conflicts.count++] = (struct conflict){
         .accepted = accepted->arrival->position, .refused = refused->arrival->position};
 }
 
@@ -612,11 +612,12 @@ static int compare_refused(const void *a_item, const void *b_item)
 static enum status keep_conflicts(struct run *run, struct worker *worker)
 {
     struct text source = {0}; /* the last one: most are like it */
-    if (run->conflict_count > 0) {
-        qsort(run->conflicts, run->conflict_count, sizeof *run->conflicts, compare_refused);
+    if (run->conflicts.count > 0) {
+        qsort(run->conflicts.items, run->conflicts.count, sizeof *run->conflicts.items,
+              compare_refused);
     }
-    for (uint32_t i = 0; i < run->conflict_count; i++) {
-        struct conflict *conflict = &run->conflicts[i];
+    for (uint32_t i = 0; i < run->conflicts.count; i++) {
+        struct conflict *conflict = &run->conflicts.items[i];
         struct again again;
         struct arena_mark mark = arena_mark(&worker->scratch);
         TRY(read_again(run, worker, conflict->refused, &again));

@@ -24,7 +24,7 @@ static uint32_t first_opening(const struct run *run, uint32_t payer)
 
 uint32_t payer_first_carried(const struct run *run, uint32_t payer)
 {
-    return sort_first(run->carried, run->carried_count, sizeof *run->carried,
+    return sort_first(run->carried.items, run->carried.count, sizeof *run->carried.items,
                       offsetof(struct carried, payer), payer);
 }
 
@@ -66,8 +66,8 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
                           bool begins_turn, struct book *book)
 {
     for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        const struct carried *carried = &run->carried[i];
+         i < run->carried.count && run->carried.items[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried.items[i];
         bool takes = is_first;
         if (carried_is_level(run, carried)) {
             takes = carried->state.told < cut.to && (is_first || carried->state.told >= cut.from);
@@ -137,8 +137,8 @@ void payer_hand_over(struct worker *worker, const struct pricing *pricing,
 void payer_pass_levels(const struct run *run, uint32_t payer, struct buffer *closing)
 {
     for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        const struct carried *carried = &run->carried[i];
+         i < run->carried.count && run->carried.items[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried.items[i];
         if (carried_is_level(run, carried) && !carried->is_copy &&
             run_tells_level(run, carried->state.account, carried->state.told)) {
             buffer_add_text(closing, carried->raw);
@@ -220,9 +220,9 @@ void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *cl
         buffer_add_char(closing, '\n');
     }
     for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        if (!run->carried[i].is_copy && !carried_is_level(run, &run->carried[i])) {
-            buffer_add_text(closing, run->carried[i].raw);
+         i < run->carried.count && run->carried.items[i].payer == payer; i++) {
+        if (!run->carried.items[i].is_copy && !carried_is_level(run, &run->carried.items[i])) {
+            buffer_add_text(closing, run->carried.items[i].raw);
             buffer_add_char(closing, '\n');
         }
     }
@@ -231,13 +231,13 @@ void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *cl
 
 bool payer_has_opening(const struct run *run, uint32_t payer)
 {
-    if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
+    if (run->unbilled.by && run->unbilled.by[payer] != NONE) {
         return true;
     }
-    if (run->moves && run->moved_first[payer] != NONE) {
+    if (run->moves.is_party && run->moves.first[payer] != NONE) {
         return true;
     }
     uint32_t at = first_opening(run, payer), carried = payer_first_carried(run, payer);
     return (at < run->opening_count && run->opening[at].payer == payer) ||
-           (carried < run->carried_count && run->carried[carried].payer == payer);
+           (carried < run->carried.count && run->carried.items[carried].payer == payer);
 }

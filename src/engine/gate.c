@@ -10,31 +10,31 @@
 void gate_enter(struct worker *worker)
 {
     struct run *run = worker->run;
-    run->env->lock_take(run->env, run->gate);
-    while (run->is_alone) {
-        run->env->lock_wait(run->env, run->gate);
+    run->env->lock_take(run->env, run->gate.lock);
+    while (run->gate.is_alone) {
+        run->env->lock_wait(run->env, run->gate.lock);
     }
-    run->busy_count++;
+    run->gate.busy_count++;
     worker->settle.is_busy = true;
-    run->env->lock_give(run->env, run->gate);
+    run->env->lock_give(run->env, run->gate.lock);
 }
 
 void gate_leave(struct worker *worker)
 {
     struct run *run = worker->run;
     if (worker->settle.is_busy) {
-        run->env->lock_take(run->env, run->gate);
-        run->busy_count--;
+        run->env->lock_take(run->env, run->gate.lock);
+        run->gate.busy_count--;
         worker->settle.is_busy = false;
-        run->env->lock_wake_all(run->env, run->gate);
-        run->env->lock_give(run->env, run->gate);
+        run->env->lock_wake_all(run->env, run->gate.lock);
+        run->env->lock_give(run->env, run->gate.lock);
     }
 }
 
 void gate_yield(struct worker *worker)
 {
     struct run *run = worker->run;
-    bool is_wanted = __atomic_load_n(&run->is_alone, __ATOMIC_RELAXED);
+    bool is_wanted = __atomic_load_n(&run->gate.is_alone, __ATOMIC_RELAXED);
     size_t much = run->memory_bytes / 4 / (size_t)run->threads;
     if (is_wanted || worker->scratch.held_bytes > much) {
         arena_trim(&worker->scratch);
@@ -70,16 +70,16 @@ enum status gate_begin_alone(struct worker *worker)
 {
     struct run *run = worker->run;
     gate_leave(worker);
-    run->env->lock_take(run->env, run->gate);
-    while (run->is_alone) {
-        run->env->lock_wait(run->env, run->gate);
+    run->env->lock_take(run->env, run->gate.lock);
+    while (run->gate.is_alone) {
+        run->env->lock_wait(run->env, run->gate.lock);
     }
-    __atomic_store_n(&run->is_alone, true, __ATOMIC_RELAXED);
+    __atomic_store_n(&run->gate.is_alone, true, __ATOMIC_RELAXED);
     worker->settle.is_alone = true;
-    while (run->busy_count > 0) {
-        run->env->lock_wait(run->env, run->gate);
+    while (run->gate.busy_count > 0) {
+        run->env->lock_wait(run->env, run->gate.lock);
     }
-    run->env->lock_give(run->env, run->gate);
+    run->env->lock_give(run->env, run->gate.lock);
     enum status status = put_aside(worker);
     if (status != OK) {
         gate_end_alone(worker);
@@ -93,10 +93,10 @@ void gate_end_alone(struct worker *worker)
     struct run *run = worker->run;
     if (worker->settle.is_alone) {
         output_be_lean(run->output, false);
-        run->env->lock_take(run->env, run->gate);
-        __atomic_store_n(&run->is_alone, false, __ATOMIC_RELAXED);
+        run->env->lock_take(run->env, run->gate.lock);
+        __atomic_store_n(&run->gate.is_alone, false, __ATOMIC_RELAXED);
         worker->settle.is_alone = false;
-        run->env->lock_wake_all(run->env, run->gate);
-        run->env->lock_give(run->env, run->gate);
+        run->env->lock_wake_all(run->env, run->gate.lock);
+        run->env->lock_give(run->env, run->gate.lock);
     }
 }

@@ -27,15 +27,15 @@ static int compare_issued(const void *a_item, const void *b_item)
 
 uint32_t issued_first(const struct run *run, uint32_t payer)
 {
-    return sort_first(run->issued, run->issued_count, sizeof *run->issued,
+    return sort_first(run->issued.lines, run->issued.line_count, sizeof *run->issued.lines,
                       offsetof(struct issued_line, payer), payer);
 }
 
 bool issued_next(const struct run *run, uint32_t payer, uint32_t first, uint32_t *end)
 {
     *end = first;
-    while (*end < run->issued_count && run->issued[*end].payer == payer &&
-           period_equal(run->issued[*end].period, run->issued[first].period)) {
+    while (*end < run->issued.line_count && run->issued.lines[*end].payer == payer &&
+           period_equal(run->issued.lines[*end].period, run->issued.lines[first].period)) {
         ++*end;
     }
     return *end > first;
@@ -132,9 +132,9 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
     struct text last = {NULL, 0};
     for (size_t at = header.size; at < bytes.size; number++) {
         size_t size = row_size(bytes, at);
-        run->issued =
-            arena_room(&run->arena, run->issued, run->issued_count, capacity, sizeof *run->issued);
-        struct issued_line *issued = &run->issued[run->issued_count++];
+        run->issued.lines = arena_room(&run->arena, run->issued.lines, run->issued.line_count,
+                                       capacity, sizeof *run->issued.lines);
+        struct issued_line *issued = &run->issued.lines[run->issued.line_count++];
         struct error inner = {0};
         struct text bill;
         enum status status = parse_line(&run->arena, (struct text){bytes.at + at, size},
@@ -217,9 +217,9 @@ static enum status read_bill(struct run *run, struct issued_folder *folder, stru
     }
     folder->events.on_rows += events.on_rows;
     folder->events.excluded += events.excluded;
-    run->issued_bills = arena_room(&run->arena, run->issued_bills, run->issued_bill_count, capacity,
-                                   sizeof *run->issued_bills);
-    run->issued_bills[run->issued_bill_count++] = (struct issued_bill){
+    run->issued.bills = arena_room(&run->arena, run->issued.bills, run->issued.bill_count, capacity,
+                                   sizeof *run->issued.bills);
+    run->issued.bills[run->issued.bill_count++] = (struct issued_bill){
         .payer = payer,
         .cut = cut,
         .is_correction = text_equal(head.kind, TEXT("correction")),
@@ -264,7 +264,7 @@ static void warn(struct run *run)
 {
     uint32_t orphans = 0, first = 0;
     for (size_t i = 0; i < run->options->billed.count; i++) {
-        const struct issued_folder *folder = &run->issued_folders[i];
+        const struct issued_folder *folder = &run->issued.folders[i];
         if (folder->bills > 0 && folder->matched == 0) {
             run_warn(run,
                      "%s: none of its %u bills is of a payer and a time that are billed here, so "
@@ -272,11 +272,11 @@ static void warn(struct run *run)
                      folder->path, folder->bills);
         }
     }
-    if (run->options->billed.count > 0 && run->issued_count == 0 && !run->restatement) {
+    if (run->options->billed.count > 0 && run->issued.line_count == 0 && !run->restatement) {
         run_warn(run, "--billed: there are no bills in what was given, so nothing is taken off");
     }
-    for (uint32_t i = 0; i < run->issued_bill_count; i++) {
-        const struct issued_bill *bill = &run->issued_bills[i];
+    for (uint32_t i = 0; i < run->issued.bill_count; i++) {
+        const struct issued_bill *bill = &run->issued.bills[i];
         bool begins = i == 0 || bill[-1].payer != bill->payer || bill[-1].cut != bill->cut;
         if (begins && bill->is_correction) {
             first = orphans == 0 ? i : first;
@@ -285,31 +285,31 @@ static void warn(struct run *run)
     }
     if (orphans > 0) {
         char from[TIME_FORMAT_MAX];
-        (void)time_format_short(run->issued_bills[first].cut, from);
+        (void)time_format_short(run->issued.bills[first].cut, from);
         run_warn(run,
                  "--billed: only corrections are given for %u of the bills, such as %.*s's of %s: "
                  "name the folder of the first bill too, or its amounts are billed again",
-                 orphans, TEXT_ARG(run->accounts->items[run->issued_bills[first].payer].id), from);
+                 orphans, TEXT_ARG(run->accounts->items[run->issued.bills[first].payer].id), from);
     }
 }
 
 struct known_events issued_events(const struct run *run, uint32_t payer, instant cut)
 {
     struct issued_bill key = {.payer = payer, .cut = cut};
-    uint32_t low = 0, high = run->issued_bill_count;
+    uint32_t low = 0, high = run->issued.bill_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (compare_bills(&run->issued_bills[middle], &key) < 0) {
+        if (compare_bills(&run->issued.bills[middle], &key) < 0) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
     struct known_events most = {0};
-    for (; low < run->issued_bill_count && run->issued_bills[low].payer == payer &&
-           run->issued_bills[low].cut == cut;
+    for (; low < run->issued.bill_count && run->issued.bills[low].payer == payer &&
+           run->issued.bills[low].cut == cut;
          low++) {
-        const struct issued_bill *bill = &run->issued_bills[low];
+        const struct issued_bill *bill = &run->issued.bills[low];
         if (bill->same_accounts && known_count(bill->events) > known_count(most)) {
             most = bill->events;
         }
@@ -321,7 +321,7 @@ struct known_events issued_events_total(const struct run *run)
 {
     struct known_events most = {0};
     for (size_t i = 0; i < run->options->billed.count; i++) {
-        struct known_events events = run->issued_folders[i].events;
+        struct known_events events = run->issued.folders[i].events;
         most = known_count(events) > known_count(most) ? events : most;
     }
     return most;
@@ -367,9 +367,9 @@ static size_t count_billed(struct run *run, const struct issued_folder *folder)
  * is a difference to more folders. */
 static enum status check_no_copy(struct run *run, size_t index)
 {
-    const struct issued_folder *folder = &run->issued_folders[index];
+    const struct issued_folder *folder = &run->issued.folders[index];
     for (size_t i = 0; i < index && folder->bills > 0; i++) {
-        const struct issued_folder *other = &run->issued_folders[i];
+        const struct issued_folder *other = &run->issued.folders[i];
         if (strcmp(folder->print, other->print) == 0 &&
             strcmp(folder->bills_print, other->bills_print) == 0 &&
             count_billed(run, folder) == count_billed(run, other)) {
@@ -385,14 +385,14 @@ enum status load_issued_lines(struct run *run)
 {
     struct farthing_paths billed = run->options->billed;
     uint32_t capacity = 0;
-    run->issued_folders = arena_calloc(&run->arena, billed.count + 1, sizeof *run->issued_folders);
+    run->issued.folders = arena_calloc(&run->arena, billed.count + 1, sizeof *run->issued.folders);
     for (size_t i = 0; i < billed.count; i++) {
         TRY(check_given_once(run, i));
-        run->issued_folders[i].path = billed.items[i];
-        TRY(load_lines(run, &run->issued_folders[i], &capacity));
+        run->issued.folders[i].path = billed.items[i];
+        TRY(load_lines(run, &run->issued.folders[i], &capacity));
     }
-    if (run->issued_count > 1) {
-        qsort(run->issued, run->issued_count, sizeof *run->issued, compare_issued);
+    if (run->issued.line_count > 1) {
+        qsort(run->issued.lines, run->issued.line_count, sizeof *run->issued.lines, compare_issued);
     }
     return OK;
 }
@@ -402,11 +402,11 @@ enum status load_issued(struct run *run)
     uint32_t capacity = 0;
     TRY(load_issued_lines(run));
     for (size_t i = 0; i < run->options->billed.count; i++) {
-        TRY(load_bills(run, &run->issued_folders[i], &capacity));
+        TRY(load_bills(run, &run->issued.folders[i], &capacity));
         TRY(check_no_copy(run, i));
     }
-    if (run->issued_bill_count > 1) {
-        qsort(run->issued_bills, run->issued_bill_count, sizeof *run->issued_bills, compare_bills);
+    if (run->issued.bill_count > 1) {
+        qsort(run->issued.bills, run->issued.bill_count, sizeof *run->issued.bills, compare_bills);
     }
     warn(run);
     return OK;

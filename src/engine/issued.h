@@ -54,8 +54,8 @@ struct issued_folder {
 enum status load_issued(struct run *run);
 /* Their lines alone. */
 enum status load_issued_lines(struct run *run);
-/* Where the lines issued to a payer begin in run->issued; if there are any, issued_next says so:
- * end is behind those of the payer and of one period that begin at first. */
+/* Where the lines issued to a payer begin in run->issued.lines; if there are any, issued_next says
+ * so: end is behind those of the payer and of one period that begin at first. */
 uint32_t issued_first(const struct run *run, uint32_t payer);
 bool issued_next(const struct run *run, uint32_t payer, uint32_t first, uint32_t *end);
 /* The most events that were known when this cut was billed before; 0: it was not, or who pays for

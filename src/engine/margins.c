@@ -16,27 +16,27 @@ void margins_prepare(struct worker *worker)
 {
     const struct catalog *catalog = worker->run->catalog;
     if (catalog->has_sellers) {
-        size_t bytes = (catalog->contract_count + 1u) * sizeof *worker->settle.contract_sum_of;
-        worker->settle.contract_sum_of = arena_alloc(&worker->arena, bytes);
-        memset(worker->settle.contract_sum_of, 0xFF, bytes);
+        size_t bytes = (catalog->contract_count + 1u) * sizeof *worker->settle.contracts.of;
+        worker->settle.contracts.of = arena_alloc(&worker->arena, bytes);
+        memset(worker->settle.contracts.of, 0xFF, bytes);
     }
 }
 
 static struct contract_sum *find_sum(struct worker *worker, uint32_t contract,
                                      const struct currency *currency)
 {
-    uint32_t *first = &worker->settle.contract_sum_of[contract];
-    for (uint32_t at = *first; at != NONE; at = worker->settle.contract_sums[at].next) {
-        if (worker->settle.contract_sums[at].currency == currency) {
-            return &worker->settle.contract_sums[at];
+    uint32_t *first = &worker->settle.contracts.of[contract];
+    for (uint32_t at = *first; at != NONE; at = worker->settle.contracts.sums[at].next) {
+        if (worker->settle.contracts.sums[at].currency == currency) {
+            return &worker->settle.contracts.sums[at];
         }
     }
-    worker->settle.contract_sums =
-        arena_room(&worker->arena, worker->settle.contract_sums, worker->settle.contract_sum_count,
-                   &worker->settle.contract_sum_capacity, sizeof *worker->settle.contract_sums);
-    struct contract_sum *made = &worker->settle.contract_sums[worker->settle.contract_sum_count];
+    worker->settle.contracts.sums =
+        arena_room(&worker->arena, worker->settle.contracts.sums, worker->settle.contracts.count,
+                   &worker->settle.contracts.capacity, sizeof *worker->settle.contracts.sums);
+    struct contract_sum *made = &worker->settle.contracts.sums[worker->settle.contracts.count];
     *made = (struct contract_sum){.contract = contract, .next = *first, .currency = currency};
-    *first = worker->settle.contract_sum_count++;
+    *first = worker->settle.contracts.count++;
     return made;
 }
 
@@ -112,10 +112,9 @@ static uint32_t sum_contract(const struct run *run, uint32_t contract, struct co
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        uint32_t at =
-            worker->settle.contract_sum_of ? worker->settle.contract_sum_of[contract] : NONE;
-        for (; at != NONE; at = worker->settle.contract_sums[at].next) {
-            const struct contract_sum *from = &worker->settle.contract_sums[at];
+        uint32_t at = worker->settle.contracts.of ? worker->settle.contracts.of[contract] : NONE;
+        for (; at != NONE; at = worker->settle.contracts.sums[at].next) {
+            const struct contract_sum *from = &worker->settle.contracts.sums[at];
             uint32_t to = 0;
             while (to < count && sums[to].currency < from->currency) {
                 to++; /* the table of currencies is sorted */
@@ -182,7 +181,7 @@ static void find_sales(const struct run *run, struct sales *sales)
     (void)currency_table(&currencies);
     uint32_t most = catalog->contract_count;
     for (int i = 0; i < run->threads; i++) {
-        most += run->workers[i].settle.contract_sum_count;
+        most += run->workers[i].settle.contracts.count;
     }
     struct contract_sum *sums = arena_calloc(arena, currencies + 1, sizeof *sums);
     sales->items = arena_calloc(arena, most + 1u, sizeof *sales->items);

@@ -223,9 +223,9 @@ static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, boo
 
 static struct carried *add_carried(struct run *run)
 {
-    run->carried = arena_room(&run->arena, run->carried, run->carried_count, &run->carried_capacity,
-                              sizeof *run->carried);
-    return &run->carried[run->carried_count++];
+    run->carried.items = arena_room(&run->arena, run->carried.items, run->carried.count,
+                                    &run->carried.capacity, sizeof *run->carried.items);
+    return &run->carried.items[run->carried.count++];
 }
 
 static void add_copy(struct run *run, const struct carried *first, uint32_t account, uint32_t payer)
@@ -274,8 +274,8 @@ static void copy_state(struct run *run, const struct carried first, uint32_t acc
         bool is_known =
             is_lent ? !accounts_is_paid_by(run->accounts, run->catalog, account, payer, from)
                     : payer == first.payer;
-        for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
-            is_known = run->carried[i].payer == payer;
+        for (uint32_t i = copies; i < run->carried.count && !is_known; i++) {
+            is_known = run->carried.items[i].payer == payer;
         }
         if (!is_known) {
             add_copy(run, &copy, account, payer);
@@ -316,7 +316,7 @@ static bool take_in(struct run *run, const struct carried gone, uint32_t account
         return false;
     }
     add_copy(run, &gone, account, payer);
-    run->carried[run->carried_count - 1].is_copy = false;
+    run->carried.items[run->carried.count - 1].is_copy = false;
     return true;
 }
 
@@ -348,9 +348,9 @@ static void lend_states_of(struct run *run, const struct told *told, uint32_t co
     const uint32_t own = told->own;
     const enum aggregate aggregate =
         run->catalog->meters[series_at(&run->series, told->series)->meter].aggregate;
-    struct carried best = run->carried[told->index];
+    struct carried best = run->carried.items[told->index];
     for (uint32_t i = 1; i < count; i++) {
-        const struct carried *carried = &run->carried[told[i].index];
+        const struct carried *carried = &run->carried.items[told[i].index];
         best = is_better(aggregate, &carried->state, &best.state) ? *carried : best;
     }
     const bool has_copies = accounts_has_copies(accounts, own), was_gone = best.is_gone;
@@ -364,12 +364,12 @@ static void lend_states_of(struct run *run, const struct told *told, uint32_t co
         const uint32_t account = i < end ? accounts->copies[i] : own;
         bool has_own = !was_gone && account == best.state.account;
         for (uint32_t k = 0; k < count && !has_own; k++) {
-            const struct carried *carried = &run->carried[told[k].index];
+            const struct carried *carried = &run->carried.items[told[k].index];
             has_own = told[k].account == account && !carried->is_gone &&
                       (aggregate == AGGREGATE_TIME_WEIGHTED ||
                        !is_better(aggregate, &best.state, &carried->state));
         }
-        const uint32_t copies = run->carried_count;
+        const uint32_t copies = run->carried.count;
         if (!has_own) {
             is_homeless = is_homeless && !take_in(run, best, account);
             copy_state(run, best, account, copies);
@@ -383,10 +383,10 @@ static void lend_states_of(struct run *run, const struct told *told, uint32_t co
 static void lend_states(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
-    struct told *told = arena_alloc(&run->arena, (run->carried_count + 1) * sizeof *told);
+    struct told *told = arena_alloc(&run->arena, (run->carried.count + 1) * sizeof *told);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < run->carried_count; i++) {
-        const struct carried *carried = &run->carried[i];
+    for (uint32_t i = 0; i < run->carried.count; i++) {
+        const struct carried *carried = &run->carried.items[i];
         const struct meter_state *state = &carried->state;
         const uint32_t own = accounts_own(accounts, state->account);
         if (!carried->is_copy && !carried->has_samples &&
@@ -406,12 +406,12 @@ static void lend_states(struct run *run)
         lend_states_of(run, told + first, end - first);
     }
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < run->carried_count; i++) {
-        if (!run->carried[i].is_gone) {
-            run->carried[kept++] = run->carried[i];
+    for (uint32_t i = 0; i < run->carried.count; i++) {
+        if (!run->carried.items[i].is_gone) {
+            run->carried.items[kept++] = run->carried.items[i];
         }
     }
-    run->carried_count = kept;
+    run->carried.count = kept;
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
@@ -457,7 +457,7 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
                 status = status == OK && !goes_on_at(run, payer, heir, is_level, *at) ? ERR_CONFLICT
                                                                                       : status;
             }
-            run->carried_count -= status != OK || !is_known;
+            run->carried.count -= status != OK || !is_known;
         }
     }
     yyjson_doc_free(doc);
@@ -667,17 +667,18 @@ static void arrange_states(struct run *run)
         drop_moved(run);
     }
     bool lends = run->accounts->view_count > 0;
-    for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
-        if (!run->carried[i].is_gone) {
-            copy_state(run, run->carried[i], run->carried[i].state.account, run->carried_count);
+    for (uint32_t i = 0, count = run->carried.count; i < count; i++) {
+        if (!run->carried.items[i].is_gone) {
+            copy_state(run, run->carried.items[i], run->carried.items[i].state.account,
+                       run->carried.count);
         }
-        lends = lends || run->carried[i].is_gone;
+        lends = lends || run->carried.items[i].is_gone;
     }
     if (lends) {
         lend_states(run);
     }
-    if (run->carried_count > 0) {
-        qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
+    if (run->carried.count > 0) {
+        qsort(run->carried.items, run->carried.count, sizeof *run->carried.items, compare_carried);
     }
 }
 
@@ -796,8 +797,8 @@ enum status carry_samples(struct run *run)
 {
     struct spool_writer *writer = NULL;
     enum status status = OK;
-    for (uint32_t i = 0; i < run->carried_count && status == OK; i++) {
-        const struct carried *carried = &run->carried[i];
+    for (uint32_t i = 0; i < run->carried.count && status == OK; i++) {
+        const struct carried *carried = &run->carried.items[i];
         if (!carried->has_samples) {
             continue;
         }

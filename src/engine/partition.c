@@ -391,7 +391,8 @@ void partition_close(struct worker *worker, struct partition *partition)
     sorted_free(worker->settle.sorted);
     worker->settle.sorted = NULL;
     give_back(worker);
-    __atomic_fetch_sub(&worker->run->records_taken_bytes, partition->shelf_bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&worker->run->room.records_taken_bytes, partition->shelf_bytes,
+                       __ATOMIC_RELAXED);
     partition->shelf_bytes = 0;
 }
 
@@ -404,12 +405,12 @@ static bool take_shelf(struct run *run, uint32_t p, struct partition *partition)
         return false;
     }
     size_t bytes = units * room_record_unit_bytes(run);
-    size_t taken = __atomic_add_fetch(&run->records_taken_bytes, bytes, __ATOMIC_RELAXED);
-    if (taken <= run->records_bytes) {
+    size_t taken = __atomic_add_fetch(&run->room.records_taken_bytes, bytes, __ATOMIC_RELAXED);
+    if (taken <= run->room.records_bytes) {
         partition->shelf_bytes = bytes;
         return true;
     }
-    __atomic_fetch_sub(&run->records_taken_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&run->room.records_taken_bytes, bytes, __ATOMIC_RELAXED);
     return false;
 }
 

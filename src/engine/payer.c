@@ -74,15 +74,15 @@ enum status payer_find_issued(const struct run *run, struct arena *arena, uint32
                               struct period cut, struct issued *issued, struct error *err)
 {
     uint32_t low = issued_first(run, payer), end = low, count = 0;
-    while (end < run->issued_count && run->issued[end].payer == payer) {
+    while (end < run->issued.line_count && run->issued.lines[end].payer == payer) {
         end++;
     }
     struct line *lines = arena_alloc(arena, (end - low + 1) * sizeof *lines);
     for (uint32_t i = low; i < end; i++) {
-        struct period period = run->issued[i].period;
+        struct period period = run->issued.lines[i].period;
         bool is_inside = cut.from <= period.from && period.to <= cut.to;
         if (run->takes_back ? period_equal(cut, period) : is_inside) {
-            lines[count++] = run->issued[i].line;
+            lines[count++] = run->issued.lines[i].line;
         } else if (!run->takes_back && period.from < cut.to && cut.from < period.to) {
             (void)fail(err, ERR_CONFLICT,
                        "a bill issued before reaches beyond the period that is billed");
@@ -118,14 +118,15 @@ static uint32_t find_product(struct worker *worker, struct text name)
 
 struct money_sums *money_sums_of(struct worker *worker, const struct currency *currency)
 {
-    for (uint32_t i = 0; i < worker->settle.sum_count; i++) {
-        if (worker->settle.sums[i].currency == currency) {
-            return &worker->settle.sums[i];
+    for (uint32_t i = 0; i < worker->settle.sums.count; i++) {
+        if (worker->settle.sums.items[i].currency == currency) {
+            return &worker->settle.sums.items[i];
         }
     }
-    worker->settle.sums = arena_room(&worker->arena, worker->settle.sums, worker->settle.sum_count,
-                                     &worker->settle.sum_capacity, sizeof *worker->settle.sums);
-    struct money_sums *made = &worker->settle.sums[worker->settle.sum_count++];
+    worker->settle.sums.items =
+        arena_room(&worker->arena, worker->settle.sums.items, worker->settle.sums.count,
+                   &worker->settle.sums.capacity, sizeof *worker->settle.sums.items);
+    struct money_sums *made = &worker->settle.sums.items[worker->settle.sums.count++];
     *made = (struct money_sums){.currency = currency};
     made->products = arena_calloc(&worker->arena, worker->run->catalog->product_count + 2,
                                   sizeof *made->products);
@@ -153,7 +154,7 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
         worker->settle.is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
     worker->settle.is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
-    if (worker->settle.contract_sum_of) {
+    if (worker->settle.contracts.of) {
         margins_count(worker, bill);
     }
     worker->settle.bills += bill->line_count > 0; /* exclusions alone make no bill */
@@ -227,7 +228,7 @@ static void count_known(const struct bill *bill, struct known_events *now)
 static void compare_issued_events(struct worker *worker, uint32_t payer, instant from,
                                   struct known_events now)
 {
-    if (worker->run->issued_count == 0) {
+    if (worker->run->issued.line_count == 0) {
         return;
     }
     struct known_events then = issued_events(worker->run, payer, from);
@@ -249,10 +250,10 @@ void payer_count_bill(struct worker *worker, const struct bill *bill)
 
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
 {
-    worker->settle.failures =
-        arena_room(&worker->arena, worker->settle.failures, worker->settle.failure_count,
-                   &worker->settle.failure_capacity, sizeof *worker->settle.failures);
-    worker->settle.failures[worker->settle.failure_count++] =
+    worker->settle.failures.items =
+        arena_room(&worker->arena, worker->settle.failures.items, worker->settle.failures.count,
+                   &worker->settle.failures.capacity, sizeof *worker->settle.failures.items);
+    worker->settle.failures.items[worker->settle.failures.count++] =
         (struct failed_payer){.index = payer,
                               .payer = worker->run->accounts->items[payer].id,
                               .message = text_copy(&worker->arena, text_of(err->message)),
@@ -349,15 +350,15 @@ static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period
     bool is_divided = !run->takes_back;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
         bills++;
-        const struct period period = run->issued[at].period;
+        const struct period period = run->issued.lines[at].period;
         is_divided |= period.from == cut.from && period.to <= cut.to;
     }
     *cuts = arena_alloc(arena, (2 * bills + 1) * sizeof **cuts);
     for (uint32_t at = first, end; is_divided && issued_next(run, payer, at, &end); at = end) {
         uint32_t behind;
-        struct period period = run->issued[at].period;
+        struct period period = run->issued.lines[at].period;
         bool overlaps = reached > period.from || (issued_next(run, payer, end, &behind) &&
-                                                  run->issued[end].period.from < period.to);
+                                                  run->issued.lines[end].period.from < period.to);
         reached = period.to > reached ? period.to : reached;
         if (cut.from <= period.from && period.to <= cut.to &&
             (!overlaps || taken_back_stands(run, arena, at, end))) {
@@ -524,7 +525,7 @@ static enum status bill_cut(struct worker *worker, struct job *job, struct settl
     }
     TRY(book_close(book, &s->view, err));
     struct issued issued = {NULL, 0};
-    if (run->issued_count > 0) {
+    if (run->issued.line_count > 0) {
         TRY(payer_find_issued(run, arena, job->payer, s->cut, &issued, err));
     }
     if (run->catalog->has_frozen) {
@@ -805,7 +806,7 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     worker->settle.is_trying = true;
     if (setjmp(here) == 0) {
         set_recover(worker, &here);
-        worker->scratch.charge_max_bytes = worker->run->room_bytes;
+        worker->scratch.charge_max_bytes = worker->run->room.payer_bytes;
         status = job->divides      ? divide_cut(worker, job, cut, is_first, err)
                  : job->takes_back ? take_back(worker, job, cut, err)
                                    : settle_cut(worker, job, cut, is_first, is_last, err);
@@ -870,7 +871,7 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
         (void)fail(err, ERR_LIMIT,
                    "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
                    "allow more with --memory",
-                   total.count, run->limit_bytes >> 20);
+                   total.count, run->room.asked_bytes >> 20);
     }
     return status;
 }
@@ -1038,7 +1039,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
             return;
         }
     }
-    if (run->takes_back && run->issued_count > 0 && !take_back_bills(worker, &job, &billed)) {
+    if (run->takes_back && run->issued.line_count > 0 && !take_back_bills(worker, &job, &billed)) {
         return;
     }
     if (cut_count > 0) {
@@ -1120,10 +1121,10 @@ static enum status sort_records(struct run *run, struct rehearsal *rehearsal, ui
         const uint32_t end = partition_first_payer(run, p + 1);
         bool is_needed = false;
         for (uint32_t i = partition_first_payer(run, p); i < end && !is_needed; i++) {
-            is_needed = run->moves[i];
+            is_needed = run->moves.is_party[i];
         }
         if (is_needed) {
-            TRY(partition_copy(worker, p, run->moves, rehearsal->sorted));
+            TRY(partition_copy(worker, p, run->moves.is_party, rehearsal->sorted));
         }
     }
     return sorted_merge(rehearsal->sorted, err);
@@ -1136,12 +1137,12 @@ static enum status rehearse_all(struct run *run, struct rehearsal *rehearsal, st
     rehearsal->index = arena_calloc(rehearsal->arena, payers + 1u, sizeof *rehearsal->index);
     for (uint32_t i = 0; i < payers; i++) {
         rehearsal->index[i] = count;
-        count += run->moves[i];
+        count += run->moves.is_party[i];
     }
     rehearsal->payers = arena_calloc(rehearsal->arena, count + 1u, sizeof *rehearsal->payers);
     TRY(sort_records(run, rehearsal, count, err));
     for (uint32_t i = 0; i < payers; i++) {
-        if (!run->moves[i]) {
+        if (!run->moves.is_party[i]) {
             continue;
         }
         struct job *job = &rehearsal->payers[rehearsal->index[i]].job;
@@ -1169,7 +1170,7 @@ static enum status rehearse_guarded(struct run *run, struct rehearsal *rehearsal
 
 enum status payers_rehearse(struct run *run)
 {
-    if (!run->moves) {
+    if (!run->moves.is_party) {
         return OK;
     }
     struct worker *worker = &run->workers[0];

@@ -67,7 +67,7 @@ static enum status write_letters(struct run *run)
 {
     struct output_file *file;
     TRY(output_file_open(run->output, "dead_letters.ndjson", &file, run->err));
-    run->letters_file = file;
+    run->files.letters = file;
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
         count += run->workers[i].read.letters.piece_count;
@@ -146,7 +146,7 @@ static enum status write_conflict(struct run *run, struct arena *arena, const st
     buffer_add_text(&out, TEXT(",\"bytes\":"));
     buffer_add_json(&out, listed->bytes);
     buffer_add_text(&out, TEXT("}\n"));
-    TRY(output_append_text(run->conflicts_file, buffer_text(&out), run->err));
+    TRY(output_append_text(run->files.conflicts, buffer_text(&out), run->err));
     arena_rewind(arena, mark);
     return OK;
 }
@@ -172,17 +172,17 @@ static enum status write_key(struct run *run, struct arena *arena, struct confli
 
 static enum status write_conflicts(struct run *run)
 {
-    TRY(output_file_open(run->output, "conflicts.ndjson", &run->conflicts_file, run->err));
-    struct conflict *conflicts = run->conflicts;
-    if (run->conflict_count > 1) {
-        qsort(conflicts, run->conflict_count, sizeof *conflicts, compare_keys);
+    TRY(output_file_open(run->output, "conflicts.ndjson", &run->files.conflicts, run->err));
+    struct conflict *conflicts = run->conflicts.items;
+    if (run->conflicts.count > 1) {
+        qsort(conflicts, run->conflicts.count, sizeof *conflicts, compare_keys);
     }
     struct arena *arena = &run->workers[0].output;
     arena->recover = &run->recover;
     struct arena_mark mark = arena_mark(arena);
-    for (uint32_t i = 0, end; i < run->conflict_count; i = end) {
+    for (uint32_t i = 0, end; i < run->conflicts.count; i = end) {
         end = i + 1;
-        while (end < run->conflict_count && is_of_key(&conflicts[i], &conflicts[end])) {
+        while (end < run->conflicts.count && is_of_key(&conflicts[i], &conflicts[end])) {
             end++;
         }
         TRY(write_key(run, arena, &conflicts[i], end - i));
@@ -217,9 +217,9 @@ static int compare_failures(const void *a_item, const void *b_item)
 static const struct money_sums *find_sums(const struct worker *worker,
                                           const struct currency *currency)
 {
-    for (uint32_t i = 0; i < worker->settle.sum_count; i++) {
-        if (worker->settle.sums[i].currency == currency) {
-            return &worker->settle.sums[i];
+    for (uint32_t i = 0; i < worker->settle.sums.count; i++) {
+        if (worker->settle.sums.items[i].currency == currency) {
+            return &worker->settle.sums.items[i];
         }
     }
     return NULL;
@@ -328,7 +328,7 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
         summary->usage_rows += worker->settle.usage_rows;
         print += worker->accept.accepted.print;
     }
-    summary->events_conflict = run->conflict_count;
+    summary->events_conflict = run->conflicts.count;
     for (int r = 0; r < REFUSALS; r++) {
         uint64_t count = 0;
         for (int i = 0; i < run->threads; i++) {
@@ -379,14 +379,15 @@ static void list_failures(struct run *run, struct farthing_summary *summary)
 {
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].settle.failure_count;
+        count += run->workers[i].settle.failures.count;
     }
     struct farthing_count *failed = arena_calloc(&run->arena, count + 1, sizeof *failed);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        for (uint32_t f = 0; f < worker->settle.failure_count; f++) {
-            add_count(failed, &summary->failed_count, name_failed(run, &worker->settle.failures[f]),
-                      0, text_copy(&run->arena, worker->settle.failures[f].message).at);
+        for (uint32_t f = 0; f < worker->settle.failures.count; f++) {
+            add_count(failed, &summary->failed_count,
+                      name_failed(run, &worker->settle.failures.items[f]), 0,
+                      text_copy(&run->arena, worker->settle.failures.items[f].message).at);
         }
     }
     qsort(failed, count, sizeof *failed, compare_failures);
@@ -414,7 +415,7 @@ static enum status write_summary(struct run *run, const struct farthing_summary 
 {
     struct output_file *file;
     TRY(output_file_open(run->output, "summary.json", &file, run->err));
-    run->summary_file = file;
+    run->files.summary = file;
     struct buffer out;
     buffer_init(&out, &run->arena, 4096);
     char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
@@ -476,14 +477,14 @@ static void add_files(struct run *run, struct buffer *out)
     const struct {
         const char *name;
         const struct output_file *file;
-    } files[] = {{"bills.ndjson", run->bills},
-                 {"lines.csv", run->lines},
-                 {"usage.csv", run->usage},
-                 {"closing.ndjson", run->closing},
-                 {"exclusions.csv", run->exclusions},
-                 {"dead_letters.ndjson", run->letters_file},
-                 {"conflicts.ndjson", run->conflicts_file},
-                 {"summary.json", run->summary_file}};
+    } files[] = {{"bills.ndjson", run->files.bills},
+                 {"lines.csv", run->files.lines},
+                 {"usage.csv", run->files.usage},
+                 {"closing.ndjson", run->files.closing},
+                 {"exclusions.csv", run->files.exclusions},
+                 {"dead_letters.ndjson", run->files.letters},
+                 {"conflicts.ndjson", run->files.conflicts},
+                 {"summary.json", run->files.summary}};
     buffer_add_text(out, TEXT(",\"files\":{"));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char print[33];
@@ -498,7 +499,7 @@ static void add_billed(struct run *run, struct buffer *out)
 {
     size_t count = run->options->billed.count;
     for (size_t i = 0; i < count; i++) {
-        const struct issued_folder *folder = &run->issued_folders[i];
+        const struct issued_folder *folder = &run->issued.folders[i];
         buffer_add_text(out, i == 0 ? TEXT(",\"billed\":[") : TEXT(","));
         buffer_add_text(out, TEXT("{\"path\":"));
         buffer_add_json(out, text_of(folder->path));
@@ -772,7 +773,7 @@ static void warn_of_fewer(struct run *run, uint64_t conflicts)
     struct known_events known = {0}, then = issued_events_total(run);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        has_failed |= worker->settle.failure_count > 0;
+        has_failed |= worker->settle.failures.count > 0;
         if (worker->settle.fewer_count > 0 &&
             (!first || worker->settle.fewer.payer < first->payer)) {
             first = &worker->settle.fewer;
@@ -805,8 +806,8 @@ enum status run_report(struct run *run, struct farthing_summary *summary)
     warn_of_cut_values(run);
     sum_amounts(run, summary);
     margins_sum(run, summary);
-    summary->warnings = run->warnings;
-    summary->warning_count = run->warning_count;
+    summary->warnings = run->warnings.items;
+    summary->warning_count = run->warnings.count;
     TRY(write_letters(run));
     TRY(write_conflicts(run));
     TRY(write_summary(run, summary));

@@ -210,13 +210,13 @@ static bool is_late(const struct run *run, const struct conflict *conflict)
 static void count_conflicts(struct run *run)
 {
     struct restatement *then = run->restatement;
-    for (uint32_t i = 0; i < run->conflict_count;) {
-        const struct conflict *first = &run->conflicts[i], *at = first;
+    for (uint32_t i = 0; i < run->conflicts.count;) {
+        const struct conflict *first = &run->conflicts.items[i], *at = first;
         bool is_known = false;
         uint64_t late = 0;
-        for (; i < run->conflict_count && text_equal(at->source, first->source) &&
+        for (; i < run->conflicts.count && text_equal(at->source, first->source) &&
                text_equal(at->id, first->id) && hash_equal(at->print, first->print);
-             at = &run->conflicts[++i]) {
+             at = &run->conflicts.items[++i]) {
             late += is_late(run, at);
             is_known |= !is_late(run, at);
         }
@@ -255,13 +255,13 @@ static void list_failed(struct run *run)
     struct restatement *then = run->restatement;
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].settle.failure_count;
+        count += run->workers[i].settle.failures.count;
     }
     then->failures = arena_calloc(&run->arena, count + 1, sizeof *then->failures);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
-        for (uint32_t f = 0; f < worker->settle.failure_count; f++) {
-            const struct failed_payer *from = &worker->settle.failures[f];
+        for (uint32_t f = 0; f < worker->settle.failures.count; f++) {
+            const struct failed_payer *from = &worker->settle.failures.items[f];
             if (run->held && run->held[from->index]) {
                 continue;
             }
@@ -296,8 +296,9 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
     count_refused(run);
     count_conflicts(run);
     then->is_written = (then->tells && then->has_untold) || summary->bill_lines > 0 ||
-                       !is_as_before(run->usage, then->usage_print) ||
-                       !is_as_before(run->closing, then->closing_print) || /* names who failed */
+                       !is_as_before(run->files.usage, then->usage_print) ||
+                       /* closing.ndjson names who failed */
+                       !is_as_before(run->files.closing, then->closing_print) ||
                        has_other_exclusions(then, summary);
     return then->is_written;
 }

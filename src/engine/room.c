@@ -32,7 +32,7 @@ static bool may_take(const struct worker *worker, size_t size_bytes)
     bool is_counted_on =
         !worker->settle.is_trying || worker->settle.is_alone || env->memory_limit_bytes == 0;
     return is_counted_on ||
-           env->memory_used_bytes(env) + size_bytes <= run->memory_bytes - run->spare_bytes;
+           env->memory_used_bytes(env) + size_bytes <= run->memory_bytes - run->room.spare_bytes;
 }
 
 static void *allocate(struct memory *memory, size_t size_bytes)
@@ -80,15 +80,15 @@ static size_t least_of(size_t a, size_t b)
 
 void room_count_loaded(struct run *run)
 {
-    run->loaded_bytes = run->outer_bytes + run->arena.held_bytes;
+    run->room.loaded_bytes = run->room.outer_bytes + run->arena.held_bytes;
 }
 
 void room_count_set_up(struct run *run)
 {
     enum { FILE_BYTES = 512, TABLE_ROUNDING_BYTES = 2 * 1024 * 1024 };
-    run->loaded_bytes += run->table_arena.held_bytes + TABLE_ROUNDING_BYTES +
-                         feed_file_count(run->feed) * FILE_BYTES;
-    run->set_up_charged_bytes = arena_charged_bytes(&run->arena);
+    run->room.loaded_bytes += run->table_arena.held_bytes + TABLE_ROUNDING_BYTES +
+                              feed_file_count(run->feed) * FILE_BYTES;
+    run->room.set_up_charged_bytes = arena_charged_bytes(&run->arena);
 }
 
 size_t room_record_unit_bytes(const struct run *run)
@@ -121,23 +121,24 @@ enum status room_divide(struct run *run, size_t opened_bytes)
         LEAST_BYTES = 512 * 1024
     };
     const size_t memory = run->memory_bytes;
-    size_t loaded = run->loaded_bytes + opened_bytes + arena_charged_bytes(&run->series_arena) +
-                    run->series_arena.block_max_bytes + arena_charged_bytes(&run->arena) -
-                    run->set_up_charged_bytes + run->arena.block_max_bytes;
+    size_t loaded = run->room.loaded_bytes + opened_bytes +
+                    arena_charged_bytes(&run->series_arena) + run->series_arena.block_max_bytes +
+                    arena_charged_bytes(&run->arena) - run->room.set_up_charged_bytes +
+                    run->arena.block_max_bytes;
     size_t left = memory > loaded ? memory - loaded : 0;
-    run->records_bytes = least_of(least_of(memory / RECORDS_SHARE, left / RECORDS_LEFT_SHARE),
-                                  records_all_bytes(run));
-    run->writers_bytes = least_of(memory / WRITERS_SHARE, left / LEFT_SHARE);
-    run->spare_bytes = least_of(memory / SPARE_SHARE, left / LEFT_SHARE);
+    run->room.records_bytes = least_of(least_of(memory / RECORDS_SHARE, left / RECORDS_LEFT_SHARE),
+                                       records_all_bytes(run));
+    run->room.writers_bytes = least_of(memory / WRITERS_SHARE, left / LEFT_SHARE);
+    run->room.spare_bytes = least_of(memory / SPARE_SHARE, left / LEFT_SHARE);
     size_t threads =
         (size_t)room_threads(memory) * (THREAD_BYTES + price_memory_bytes(run->catalog));
-    size_t taken = run->records_bytes + run->writers_bytes + run->spare_bytes +
+    size_t taken = run->room.records_bytes + run->room.writers_bytes + run->room.spare_bytes +
                    least_of(threads, left / THREADS_LEFT_SHARE) + TEXT_BYTES +
                    run->workers[0].scratch.block_max_bytes;
     if (left < taken + LEAST_BYTES) {
         (void)fail(run->err, ERR_LIMIT, "the memory limit is reached while bills are made");
         return fail_hint(run->err, "allow more with --memory");
     }
-    run->room_bytes = left - taken;
+    run->room.payer_bytes = left - taken;
     return OK;
 }

@@ -131,9 +131,9 @@ void run_warn(struct run *run, const char *format, ...)
     va_start(args, format);
     message_format(message, sizeof message, format, args);
     va_end(args);
-    run->warnings = arena_room(&run->arena, run->warnings, run->warning_count,
-                               &run->warning_capacity, sizeof *run->warnings);
-    run->warnings[run->warning_count++] =
+    run->warnings.items = arena_room(&run->arena, run->warnings.items, run->warnings.count,
+                                     &run->warnings.capacity, sizeof *run->warnings.items);
+    run->warnings.items[run->warnings.count++] =
         (struct farthing_count){.name = text_copy(&run->arena, text_of(message)).at};
 }
 
@@ -342,8 +342,8 @@ static enum status set_up_workers(struct run *run)
     }
     run->lock = run->env->lock_new(run->env);
     run->series_lock = run->env->lock_new(run->env);
-    run->gate = run->env->lock_new(run->env);
-    if (!run->lock || !run->series_lock || !run->gate) {
+    run->gate.lock = run->env->lock_new(run->env);
+    if (!run->lock || !run->series_lock || !run->gate.lock) {
         return fail(run->err, ERR_LIMIT, "no memory for locks");
     }
     return OK;
@@ -364,7 +364,7 @@ static void tear_down(struct run *run)
     for (int i = 0; run->workers && i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
         struct file *files[] = {worker->read.letters.file, worker->accept.conflicts.file,
-                                worker->settle.sourced.file, worker->settle.aside};
+                                worker->settle.sourced.file, worker->settle.held.aside};
         for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
             struct error ignored;
             if (files[f]) {
@@ -390,8 +390,8 @@ static void tear_down(struct run *run)
     if (run->series_lock) {
         env->lock_free(env, run->series_lock);
     }
-    if (run->gate) {
-        env->lock_free(env, run->gate);
+    if (run->gate.lock) {
+        env->lock_free(env, run->gate.lock);
     }
 }
 
@@ -576,13 +576,13 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
      * the run. */
     run->arena = *arena;
     size_t used_bytes = env->memory_used_bytes(env);
-    run->outer_bytes = used_bytes > arena->held_bytes ? used_bytes - arena->held_bytes : 0;
+    run->room.outer_bytes = used_bytes > arena->held_bytes ? used_bytes - arena->held_bytes : 0;
     run->threads = config->threads > 0 ? config->threads : env->processors(env);
     run->memory_bytes = env->memory_limit_bytes ? env->memory_limit_bytes
                                                 : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
     int threads_max = room_threads(env->memory_limit_bytes ? run->memory_bytes : SIZE_MAX);
     run->threads = run->threads > threads_max ? threads_max : run->threads;
-    run->limit_bytes = config->memory_bytes ? config->memory_bytes : run->memory_bytes;
+    run->room.asked_bytes = config->memory_bytes ? config->memory_bytes : run->memory_bytes;
     *summary = (struct farthing_summary){0};
     enum status status;
     if (ARENA_RECOVER(&run->arena, run->recover)) {

@@ -141,32 +141,39 @@ struct settle_state {
     bool is_booked; /* the events of the cut at hand are in booked_totals */
     struct writer *writer;
     struct price_memory *prices;
-    struct texts *texts;                       /* of the partition at hand; NULL */
-    struct held_block *held_first, *held_last; /* of its text; texts.c */
-    uint32_t held_count;
-    struct file *aside; /* what was made of it before that, when others needed memory */
-    uint64_t aside_bytes;
+    struct texts *texts; /* of the partition at hand; NULL */
+    struct {             /* of its text: texts.c */
+        struct held_block *first, *last;
+        uint32_t count;
+        struct file *aside; /* what was made of it before that, when others needed memory */
+        uint64_t aside_bytes;
+    } held;
     struct sorted *sorted; /* of the partition, when it is large */
     struct record_order order;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
     uint32_t products[1 << PRODUCTS_KNOWN_BITS]; /* see find_product */
-    struct money_sums *sums; /* the catalog's currency first, the others as they came */
-    uint32_t sum_count, sum_capacity;
+    struct {
+        struct money_sums *items; /* the catalog's currency first, the others as they came */
+        uint32_t count, capacity;
+    } sums;
     bool is_amount_lost; /* one of these has left its range */
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
-    struct fewer fewer; /* the first of them */
+    struct fewer fewer; /* the first payer of whom fewer events are known than were */
     uint64_t fewer_count;
     struct cut_values cut_values;
     struct known_events events_known;
-    struct failed_payer *failures;
-    uint32_t failure_count, failure_capacity;
+    struct { /* payers that are not billed */
+        struct failed_payer *items;
+        uint32_t count, capacity;
+    } failures;
     struct kept_stream sourced; /* text of views by source: sourced.c */
-    /* What contracts come to, in each currency: margins.c. NULL: there are no sellers. */
-    struct contract_sum *contract_sums;
-    uint32_t contract_sum_count, contract_sum_capacity;
-    uint32_t *contract_sum_of; /* the last of each contract, NONE */
+    struct {                    /* what they come to, in each currency: margins.c */
+        struct contract_sum *sums;
+        uint32_t count, capacity;
+        uint32_t *of; /* the last sum of each contract, NONE; NULL: there are no sellers */
+    } contracts;
 };
 
 /* What a thread has for itself; merged at the end of each part. */
@@ -198,19 +205,21 @@ struct run {
     jmp_buf recover;
     int threads;
     size_t memory_bytes; /* that it may take */
-    size_t limit_bytes;  /* of the process, as it was asked for */
-    size_t outer_bytes;  /* that who has begun the run holds */
-    size_t loaded_bytes; /* with that; then what the run's arena was charged with: room.h */
-    size_t set_up_charged_bytes;
-    size_t room_bytes; /* for a payer, as arenas charge it */
-    /* For all threads: records of partitions, so much of that taken (atomic); what writers
-     * remember; what is left free for what must not fail. */
-    size_t records_bytes, records_taken_bytes, writers_bytes, spare_bytes;
+    /* How that is divided: room.h. */
+    struct {
+        size_t asked_bytes;          /* of the process, in all: for messages */
+        size_t outer_bytes;          /* that who has begun the run holds */
+        size_t loaded_bytes;         /* with that */
+        size_t set_up_charged_bytes; /* what the run's arena was charged with by then */
+        size_t payer_bytes;          /* for a payer, as arenas charge it */
+        /* For all threads: records of partitions, so much of that taken (atomic); what writers
+         * remember; what is left free for what must not fail. */
+        size_t records_bytes, records_taken_bytes, writers_bytes, spare_bytes;
+    } room;
 
     /* load */
     const struct catalog *catalog;
     struct accounts *accounts;
-    struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
     struct text period_edges; /* of bills of all of it: bill_edges */
@@ -240,36 +249,47 @@ struct run {
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */
     uint32_t opening_count;
-    struct carried *carried; /* sorted by payer */
-    uint32_t carried_count, carried_capacity;
-    struct unbilled *unbilled; /* sorted by payer */
-    uint32_t unbilled_count, unbilled_capacity;
-    /* Views by source: indices in accounts->views, those of a payer in sourced[sourced_first[payer]
-     * .. sourced_first[payer + 1]), a source before what stands on it; NULL: there are none. */
-    const uint32_t *sourced, *sourced_first;
-    const uint32_t *sourced_root; /* by view: the payer on which it stands in the end */
-    bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
-    /* Accounts that are with several payers as turns of the run begin, and wallets that go along
-     * (wallets.c): of each payer whether it is one of those, NULL when none is; what came to it
-     * from another, the first in moved, or NONE.  moves: those that are priced before all bills, of
-     * wallets or of gauges. */
-    bool *moves, *wallet_moves;
-    uint32_t *movers, mover_count, *moved_first;
-    struct moved_state *moved;
-    uint32_t moved_count, moved_capacity;
-    struct moved_gauge *moved_gauges;
-    uint32_t moved_gauge_count, moved_gauge_capacity, *moved_gauge_first; /* by payer, as moved */
-    bool *waits;           /* by payer: before its first cut it was on no bill; NULL: none does */
-    uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
+    struct {
+        struct carried *items; /* sorted by payer */
+        uint32_t count, capacity;
+    } carried;
+    struct {
+        struct unbilled *items; /* sorted by payer */
+        uint32_t count, capacity;
+        uint32_t *by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
+    } unbilled;
+    struct { /* views by source */
+        /* Indices in accounts->views, those of a payer in views[first[payer] .. first[payer + 1]),
+         * a source before what stands on it; NULL: there are none. */
+        const uint32_t *views, *first;
+        const uint32_t *root; /* by view: the payer on which it stands in the end */
+        bool *is_split;       /* by view: who pays for its source changes in the period */
+    } sourced;
+    /* Accounts that are with several payers as turns of the run begin, and what goes along with
+     * them: wallets.h. */
+    struct {
+        bool *is_party;        /* by payer: it is priced before all bills; NULL: none is */
+        bool *is_wallet_party; /* by payer: for wallets; else for gauges alone */
+        uint32_t *accounts, account_count; /* that take wallets along */
+        /* What came to a payer from another: the first, or NONE; by payer. */
+        uint32_t *first, *gauge_first;
+        struct moved_state *states;
+        uint32_t state_count, state_capacity;
+        struct moved_gauge *gauges;
+        uint32_t gauge_count, gauge_capacity;
+    } moves;
+    bool *waits; /* by payer: before its first cut it was on no bill; NULL: none does */
     /* As `correct` does: what was issued for another time than is billed now is taken back. */
     bool takes_back;
     bool *is_shifted;            /* by payer: its bills lie in other turns now; NULL: nobody's do */
     const struct failure **held; /* by payer: not billed, as restatement->held says; NULL */
-    struct issued_line *issued;  /* sorted by (payer, period) */
-    uint32_t issued_count;
-    struct issued_bill *issued_bills; /* sorted by (payer, cut) */
-    uint32_t issued_bill_count;
-    struct issued_folder *issued_folders; /* as options->billed */
+    struct {                     /* what was billed before: issued.h */
+        struct issued_line *lines; /* sorted by (payer, period) */
+        uint32_t line_count;
+        struct issued_bill *bills; /* sorted by (payer, cut) */
+        uint32_t bill_count;
+        struct issued_folder *folders; /* as options->billed */
+    } issued;
     const struct csv_mapping *csv_mapping;
 
     /* read */
@@ -306,22 +326,30 @@ struct run {
     bool is_stopped;     /* some thread has failed, so that no other begins anything more; atomic */
     int billing_threads; /* of the threads, those that claim partitions of payers */
     /* settle: a payer that finds less memory than it may take is tried again when no other thread
-     * takes any */
-    struct lock *gate;
-    int busy_count;
-    bool is_alone; /* or waits to be; atomic */
+     * takes any: gate.h */
+    struct {
+        struct lock *lock;
+        int busy_count; /* threads inside */
+        bool is_alone;  /* one of them is, or waits to be; atomic */
+    } gate;
 
     struct worker *workers;
-    struct conflict *conflicts;
-    uint32_t conflict_count, conflict_capacity;
+    struct {
+        struct conflict *items;
+        uint32_t count, capacity;
+    } conflicts;
     const char **no_account; /* the first subjects that are no account; NULL: none */
     uint32_t no_account_count;
     struct output *output;
-    struct output_file *bills, *lines, *usage, *closing, *exclusions;
-    struct output_file *letters_file, *conflicts_file, *summary_file;
+    struct {
+        struct output_file *bills, *lines, *usage, *closing, *exclusions;
+        struct output_file *letters, *conflicts, *summary;
+    } files; /* of that */
     int64_t progress_ns;
-    struct farthing_count *warnings; /* in the order they were found */
-    uint32_t warning_count, warning_capacity;
+    struct {
+        struct farthing_count *items; /* in the order they were found */
+        uint32_t count, capacity;
+    } warnings;
 };
 
 /* ---- ingest.c, accept.c, settle.c, payer.c, report.c ---- */

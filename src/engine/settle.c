@@ -38,8 +38,9 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
         payer_settle_excluded(worker, TEXT(""), TEXT(""), nobody, &texts);
         arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
-    bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
-                       run->unbilled_count > 0 || run->issued_count > 0 || run->waits || run->moves;
+    bool every_payer = run->members || run->opening_count > 0 || run->carried.count > 0 ||
+                       run->unbilled.count > 0 || run->issued.line_count > 0 || run->waits ||
+                       run->moves.is_party;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
         for (enum ask ask = 0; ask < ASKS; ask++) {
@@ -89,7 +90,8 @@ static enum status settle_partitions(struct worker *worker)
                             .opening_digest = run->opening_digest,
                             .rules = TEXT(FARTHING_RULES)};
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
-    worker->settle.writer = writer_new(&worker->arena, run->writers_bytes / (size_t)run->threads);
+    worker->settle.writer =
+        writer_new(&worker->arena, run->room.writers_bytes / (size_t)run->threads);
     worker->settle.prices = price_memory_new(&worker->arena, catalog);
     sourced_prepare(worker);
     margins_prepare(worker);
@@ -212,11 +214,11 @@ static enum status check_conservation(struct run *run)
 static enum status end_closing(struct run *run)
 {
     char print[33];
-    hash128_format(output_file_print(run->closing), print);
+    hash128_format(output_file_print(run->files.closing), print);
     return output_append_text(
-        run->closing,
+        run->files.closing,
         text_format(&run->arena, "{\"closing\":{\"form\":%d,\"size\":%llu,\"print\":\"%s\"}}\n",
-                    CLOSING_FORM, (unsigned long long)output_file_size(run->closing), print),
+                    CLOSING_FORM, (unsigned long long)output_file_size(run->files.closing), print),
         run->err);
 }
 
@@ -239,11 +241,11 @@ enum status run_settle(struct run *run)
         const char *name;
         struct output_file **file;
         const char *header;
-    } files[] = {{"bills.ndjson", &run->bills, NULL},
-                 {"lines.csv", &run->lines, LINES_HEADER},
-                 {"usage.csv", &run->usage, USAGE_HEADER},
-                 {"closing.ndjson", &run->closing, NULL},
-                 {"exclusions.csv", &run->exclusions, EXCLUSIONS_HEADER}};
+    } files[] = {{"bills.ndjson", &run->files.bills, NULL},
+                 {"lines.csv", &run->files.lines, LINES_HEADER},
+                 {"usage.csv", &run->files.usage, USAGE_HEADER},
+                 {"closing.ndjson", &run->files.closing, NULL},
+                 {"exclusions.csv", &run->files.exclusions, EXCLUSIONS_HEADER}};
     size_t opened_bytes = run->env->memory_used_bytes(run->env);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         TRY(output_file_open(run->output, files[i].name, files[i].file, run->err));

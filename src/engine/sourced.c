@@ -48,8 +48,8 @@ void sourced_find(struct run *run)
     struct standing *items = arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *items);
     uint32_t *roots = arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *roots);
     uint32_t count = 0;
-    run->sourced_is_split =
-        arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *run->sourced_is_split);
+    run->sourced.is_split =
+        arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *run->sourced.is_split);
     for (uint32_t v = 0; v < accounts->view_count; v++) {
         const struct contract *contract = contract_of(run, v), *root;
         if (contract->source == NONE) {
@@ -58,7 +58,7 @@ void sourced_find(struct run *run)
         uint32_t depth = find_root(run, contract, &root);
         uint32_t payer = accounts_buyer(accounts, root);
         if (root->view == NONE) {
-            run->sourced_is_split[v] = payers_are_several(run, payer);
+            run->sourced.is_split[v] = payers_are_several(run, payer);
             payer = accounts_payer(accounts, payer, run->period.from);
         }
         roots[v] = payer;
@@ -77,18 +77,18 @@ void sourced_find(struct run *run)
     for (uint32_t i = 0; i < accounts->count; i++) {
         first[i + 1] += first[i];
     }
-    run->sourced = views;
-    run->sourced_first = first;
-    run->sourced_root = roots;
+    run->sourced.views = views;
+    run->sourced.first = first;
+    run->sourced.root = roots;
 }
 
 bool sourced_wait(const struct run *run, uint32_t payer)
 {
-    if (!run->sourced) {
+    if (!run->sourced.views) {
         return false;
     }
-    for (uint32_t i = run->sourced_first[payer]; i < run->sourced_first[payer + 1]; i++) {
-        uint32_t buyer = run->accounts->views[run->sourced[i]].buyer;
+    for (uint32_t i = run->sourced.first[payer]; i < run->sourced.first[payer + 1]; i++) {
+        uint32_t buyer = run->accounts->views[run->sourced.views[i]].buyer;
         if (payer_has_opening(run, buyer) || payer_has_issued(run, buyer)) {
             return true;
         }
@@ -100,7 +100,7 @@ bool sourced_wait(const struct run *run, uint32_t payer)
 
 void sourced_prepare(struct worker *worker)
 {
-    if (worker->run->sourced) {
+    if (worker->run->sourced.views) {
         kept_prepare(worker, &worker->settle.sourced);
     }
 }
@@ -109,13 +109,13 @@ struct sourced_views sourced_open(struct worker *worker, uint32_t payer)
 {
     const struct run *run = worker->run;
     struct sourced_views views = {0};
-    if (!run->sourced || run->sourced_first[payer] == run->sourced_first[payer + 1]) {
+    if (!run->sourced.views || run->sourced.first[payer] == run->sourced.first[payer + 1]) {
         return views;
     }
-    views.count = run->sourced_first[payer + 1] - run->sourced_first[payer];
+    views.count = run->sourced.first[payer + 1] - run->sourced.first[payer];
     views.items = arena_calloc(&worker->handed, views.count, sizeof *views.items);
     for (uint32_t i = 0; i < views.count; i++) {
-        views.items[i].view = run->sourced[run->sourced_first[payer] + i];
+        views.items[i].view = run->sourced.views[run->sourced.first[payer] + i];
     }
     return views;
 }
@@ -197,7 +197,7 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
     struct arena *arena = &worker->scratch;
     struct error *err = &item->err;
     uint32_t payer = run->accounts->views[item->view].buyer;
-    if (run->sourced_is_split[item->view]) {
+    if (run->sourced.is_split[item->view]) {
         return fail(err, ERR_CONFLICT, "who pays for its source %.*s changes within the period",
                     TEXT_ARG(contract_of(run, item->view)->source_id));
     }
@@ -214,7 +214,7 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
     sourced_gather(run, arena, pricing, priced, &item->pricing);
     TRY(price_payer(arena, &item->pricing, rows, row_count, &item->priced, err));
     struct issued issued = {NULL, 0};
-    if (run->issued_count > 0) {
+    if (run->issued.line_count > 0) {
         TRY(payer_find_issued(run, arena, payer, pricing->cut, &issued, err));
     }
     TRY(bill_make(arena, &item->pricing, rows, row_count, NULL, 0, &item->priced, &issued,
@@ -379,8 +379,8 @@ static int compare_kept(const void *a_item, const void *b_item)
 static enum status write_kept(struct run *run, const struct kept_piece *kept, char *room,
                               size_t room_size)
 {
-    struct output_file *files[TEXTS] = {run->bills, run->lines, run->usage, run->closing,
-                                        run->exclusions};
+    struct output_file *files[TEXTS] = {run->files.bills, run->files.lines, run->files.usage,
+                                        run->files.closing, run->files.exclusions};
     const struct kept_stream *stream = &run->workers[kept->stream].settle.sourced;
     for (uint64_t at = 0; at < kept->size; at += room_size) {
         size_t size = kept->size - at < room_size ? (size_t)(kept->size - at) : room_size;

@@ -53,7 +53,7 @@ bool taken_back_stands(const struct run *run, struct arena *arena, uint32_t firs
     const uint32_t count = end - first;
     const struct line **lines = arena_alloc(arena, count * sizeof *lines);
     for (uint32_t i = 0; i < count; i++) {
-        lines[i] = &run->issued[first + i].line;
+        lines[i] = &run->issued.lines[first + i].line;
     }
     qsort(lines, count, sizeof *lines, compare_ids);
     bool stands = false;
@@ -87,7 +87,7 @@ uint32_t taken_back_find(const struct run *run, struct arena *arena, uint32_t pa
     }
     *periods = bills > 0 ? arena_alloc(arena, bills * sizeof **periods) : NULL;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
-        struct period period = run->issued[at].period;
+        struct period period = run->issued.lines[at].period;
         if (!is_among(period, billed, billed_count) && taken_back_stands(run, arena, at, end)) {
             (*periods)[count++] = period;
         }
@@ -135,7 +135,7 @@ static bool has_others(const struct run *run, uint32_t payer, uint32_t first,
 {
     bool has = false;
     for (uint32_t at = first, end; !has && issued_next(run, payer, at, &end); at = end) {
-        has = !is_of_cut(run, run->issued[at].period, cuts, cut_count);
+        has = !is_of_cut(run, run->issued.lines[at].period, cuts, cut_count);
     }
     return has;
 }
@@ -146,7 +146,7 @@ static struct standing find_standing(struct run *run, uint32_t payer, uint32_t f
     struct arena *arena = &run->workers[0].scratch;
     struct standing standing = {.whole = {INSTANT_MAX, INSTANT_MIN}};
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
-        struct period period = run->issued[at].period;
+        struct period period = run->issued.lines[at].period;
         if (!taken_back_stands(run, arena, at, end)) {
             continue;
         }
@@ -269,10 +269,10 @@ enum status taken_back_check(struct run *run)
         return OK;
     }
     run->workers[0].scratch.recover = &run->recover;
-    for (uint32_t at = 0, end; at < run->issued_count; at = end) {
-        const uint32_t payer = run->issued[at].payer;
+    for (uint32_t at = 0, end; at < run->issued.line_count; at = end) {
+        const uint32_t payer = run->issued.lines[at].payer;
         TRY(check_payer(run, payer, at, &beyond));
-        for (end = at + 1; end < run->issued_count && run->issued[end].payer == payer;) {
+        for (end = at + 1; end < run->issued.line_count && run->issued.lines[end].payer == payer;) {
             end++;
         }
     }

@@ -22,13 +22,13 @@ static size_t texts_size(struct texts *texts)
 void texts_drop_held(struct worker *worker)
 {
     struct memory *memory = &worker->run->env->memory;
-    while (worker->settle.held_first) {
-        struct held_block *block = worker->settle.held_first;
-        worker->settle.held_first = block->next;
+    while (worker->settle.held.first) {
+        struct held_block *block = worker->settle.held.first;
+        worker->settle.held.first = block->next;
         memory->release(memory, block, sizeof *block);
     }
-    worker->settle.held_last = NULL;
-    worker->settle.held_count = 0;
+    worker->settle.held.last = NULL;
+    worker->settle.held.count = 0;
 }
 
 static void hold(struct held_block *block, enum text_kind kind, const char *bytes, size_t size)
@@ -45,9 +45,9 @@ static bool hold_texts(struct worker *worker, struct texts *texts)
     struct memory *memory = &worker->run->env->memory;
     const size_t most = sizeof((struct held_block *)0)->bytes;
     size_t need = texts_size(texts) + TEXTS * sizeof(struct held_piece);
-    struct held_block *block = worker->settle.held_last;
+    struct held_block *block = worker->settle.held.last;
     if (!block || need > most - block->used) {
-        if (need > most || worker->settle.held_count == texts->held_max) {
+        if (need > most || worker->settle.held.count == texts->held_max) {
             return false;
         }
         block = memory->allocate(memory, sizeof *block);
@@ -56,10 +56,10 @@ static bool hold_texts(struct worker *worker, struct texts *texts)
         }
         block->next = NULL;
         block->used = 0;
-        *(worker->settle.held_last ? &worker->settle.held_last->next : &worker->settle.held_first) =
+        *(worker->settle.held.last ? &worker->settle.held.last->next : &worker->settle.held.first) =
             block;
-        worker->settle.held_last = block;
-        worker->settle.held_count++;
+        worker->settle.held.last = block;
+        worker->settle.held.count++;
     }
     for (enum text_kind i = 0; i < TEXTS; i++) {
         struct buffer *buffer = texts_buffer(texts, i);
@@ -77,9 +77,9 @@ static enum status put_bytes(struct worker *worker, const void *bytes, size_t si
                              struct error *err)
 {
     struct env *env = worker->run->env;
-    TRY(env->file_write_at(env, worker->settle.aside, bytes, size, worker->settle.aside_bytes,
-                           err));
-    worker->settle.aside_bytes += size;
+    TRY(env->file_write_at(env, worker->settle.held.aside, bytes, size,
+                           worker->settle.held.aside_bytes, err));
+    worker->settle.held.aside_bytes += size;
     return OK;
 }
 
@@ -97,11 +97,11 @@ enum status texts_put_aside(struct worker *worker, struct error *err)
     enum { PIECE_BYTES = 1024 * 1024 * 1024 };
     struct run *run = worker->run;
     struct texts *texts = worker->settle.texts;
-    if (!worker->settle.aside) {
-        TRY(run->env->file_temporary(run->env, run->config->temporary_folder, &worker->settle.aside,
-                                     err));
+    if (!worker->settle.held.aside) {
+        TRY(run->env->file_temporary(run->env, run->config->temporary_folder,
+                                     &worker->settle.held.aside, err));
     }
-    for (struct held_block *block = worker->settle.held_first; block; block = block->next) {
+    for (struct held_block *block = worker->settle.held.first; block; block = block->next) {
         TRY(put_bytes(worker, block->bytes, block->used, err));
     }
     texts_drop_held(worker);
@@ -123,7 +123,7 @@ static enum status get_bytes(struct worker *worker, uint64_t at, void *bytes, si
 {
     struct env *env = worker->run->env;
     size_t got;
-    TRY(env->file_read_at(env, worker->settle.aside, bytes, size, at, &got, &worker->err));
+    TRY(env->file_read_at(env, worker->settle.held.aside, bytes, size, at, &got, &worker->err));
     return got == size
                ? OK
                : fail(&worker->err, ERR_IO, "a temporary file is shorter than it was written");
@@ -150,15 +150,15 @@ static enum status append_text(struct worker *worker, enum text_kind kind, const
                                size_t size)
 {
     const struct run *run = worker->run;
-    struct output_file *files[TEXTS] = {run->bills, run->lines, run->usage, run->closing,
-                                        run->exclusions};
+    struct output_file *files[TEXTS] = {run->files.bills, run->files.lines, run->files.usage,
+                                        run->files.closing, run->files.exclusions};
     return output_append(files[kind], bytes, size, &worker->err);
 }
 
 static enum status write_aside(struct worker *worker)
 {
     char room[16 * 1024];
-    for (uint64_t at = 0; at < worker->settle.aside_bytes;) {
+    for (uint64_t at = 0; at < worker->settle.held.aside_bytes;) {
         struct held_piece piece;
         TRY(get_bytes(worker, at, &piece, sizeof piece));
         at += sizeof piece;
@@ -170,7 +170,7 @@ static enum status write_aside(struct worker *worker)
             left -= part;
         }
     }
-    worker->settle.aside_bytes = 0;
+    worker->settle.held.aside_bytes = 0;
     return OK;
 }
 
@@ -179,7 +179,7 @@ enum status texts_write(struct worker *worker, struct texts *texts)
     TRY(texts_take_turn(worker, texts));
     texts->write_count++;
     TRY(write_aside(worker));
-    for (struct held_block *block = worker->settle.held_first; block; block = block->next) {
+    for (struct held_block *block = worker->settle.held.first; block; block = block->next) {
         struct held_piece piece;
         for (size_t at = 0; at < block->used; at += sizeof piece + piece.size) {
             memcpy(&piece, block->bytes + at, sizeof piece);

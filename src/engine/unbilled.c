@@ -16,9 +16,9 @@
 
 void unbilled_add(struct run *run, struct unbilled unbilled)
 {
-    run->unbilled = arena_room(&run->arena, run->unbilled, run->unbilled_count,
-                               &run->unbilled_capacity, sizeof *run->unbilled);
-    run->unbilled[run->unbilled_count++] = unbilled;
+    run->unbilled.items = arena_room(&run->arena, run->unbilled.items, run->unbilled.count,
+                                     &run->unbilled.capacity, sizeof *run->unbilled.items);
+    run->unbilled.items[run->unbilled.count++] = unbilled;
 }
 
 static int compare_unbilled(const void *a_item, const void *b_item)
@@ -30,8 +30,8 @@ static int compare_unbilled(const void *a_item, const void *b_item)
 const struct unbilled *unbilled_find(const struct run *run, uint32_t payer)
 {
     struct unbilled key = {.payer = payer};
-    return run->unbilled_count > 0 ? bsearch(&key, run->unbilled, run->unbilled_count,
-                                             sizeof *run->unbilled, compare_unbilled)
+    return run->unbilled.count > 0 ? bsearch(&key, run->unbilled.items, run->unbilled.count,
+                                             sizeof *run->unbilled.items, compare_unbilled)
                                    : NULL;
 }
 
@@ -59,8 +59,8 @@ static enum heirs find_heirs(const struct run *run)
 
 static void spread_to(struct run *run, uint32_t payer, uint32_t failed)
 {
-    if (run->unbilled_by[payer] == NONE) {
-        run->unbilled_by[payer] = failed;
+    if (run->unbilled.by[payer] == NONE) {
+        run->unbilled.by[payer] = failed;
     }
 }
 
@@ -148,19 +148,19 @@ static void look_at_account(struct run *run, uint32_t account, struct period fai
 
 void unbilled_spread(struct run *run)
 {
-    if (run->unbilled_count == 0) {
+    if (run->unbilled.count == 0) {
         return;
     }
-    qsort(run->unbilled, run->unbilled_count, sizeof *run->unbilled, compare_unbilled);
+    qsort(run->unbilled.items, run->unbilled.count, sizeof *run->unbilled.items, compare_unbilled);
     uint32_t count = run->accounts->count;
-    run->unbilled_by = arena_alloc(&run->arena, (count + 1) * sizeof *run->unbilled_by);
+    run->unbilled.by = arena_alloc(&run->arena, (count + 1) * sizeof *run->unbilled.by);
     for (uint32_t i = 0; i < count; i++) {
-        run->unbilled_by[i] = NONE;
+        run->unbilled.by[i] = NONE;
     }
     struct period failed = {INSTANT_MAX, INSTANT_MIN}; /* from the first of them to the last */
-    for (uint32_t i = 0; i < run->unbilled_count; i++) {
-        const struct unbilled *at = &run->unbilled[i];
-        run->unbilled_by[at->payer] = at->payer;
+    for (uint32_t i = 0; i < run->unbilled.count; i++) {
+        const struct unbilled *at = &run->unbilled.items[i];
+        run->unbilled.by[at->payer] = at->payer;
         const instant from = turn_of_failure(run, at);
         failed.from = from < failed.from ? from : failed.from;
         failed.to = at->span.to > failed.to ? at->span.to : failed.to;
@@ -173,7 +173,7 @@ void unbilled_spread(struct run *run)
 
 enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err)
 {
-    uint32_t by = run->unbilled_by ? run->unbilled_by[payer] : NONE;
+    uint32_t by = run->unbilled.by ? run->unbilled.by[payer] : NONE;
     const struct failure *held = run->held ? run->held[payer] : NULL;
     if (held) {
         return fail(err, ERR_CONFLICT, "its bills lie in other turns now, and go together: %.*s",

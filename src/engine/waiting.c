@@ -96,8 +96,8 @@ enum status waiting_close(struct worker *worker, uint32_t payer, const struct re
     book_init(&book, arena, 0);
     run_pricing(run, arena, payer, end, &pricing);
     for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        const struct carried *carried = &run->carried[i];
+         i < run->carried.count && run->carried.items[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried.items[i];
         if (carried_is_level(run, carried) && carried->state.told < end.to) {
             book_carry(&book, &carried->state, 0, true, true, &run->series);
         }

@@ -60,26 +60,27 @@ static void warn_of_turns(struct run *run, uint32_t account, uint32_t a, uint32_
 static void open_moves(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
-    if (!run->moves) {
-        run->moves = arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->moves);
-        run->wallet_moves =
-            arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->wallet_moves);
-        run->movers = arena_calloc(&run->arena, accounts->own_count + 1u, sizeof *run->movers);
+    if (!run->moves.is_party) {
+        run->moves.is_party =
+            arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->moves.is_party);
+        run->moves.is_wallet_party =
+            arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->moves.is_wallet_party);
+        run->moves.accounts =
+            arena_calloc(&run->arena, accounts->own_count + 1u, sizeof *run->moves.accounts);
     }
 }
 
 static void add_move(struct run *run, uint32_t a, uint32_t b)
 {
     open_moves(run);
-    run->moves[a] = run->moves[b] = true;
-    run->wallet_moves[a] = run->wallet_moves[b] = true;
+    run->moves.is_party[a] = run->moves.is_party[b] = true;
+    run->moves.is_wallet_party[a] = run->moves.is_wallet_party[b] = true;
 }
 
 /* A greatest or least value that goes on from turn to turn. */
 static bool goes_on(const struct meter *meter)
 {
-    return meter->carry &&
-           (meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_MIN);
+    return meter->carry && (meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_MIN);
 }
 
 static bool has_gauges(const struct run *run)
@@ -122,7 +123,7 @@ static void find_gauges(struct run *run)
         for (uint32_t i = 0; i < alike; i++) {
             const uint32_t account = alike_at(accounts, a, i);
             for (instant at = run->period.from; payers_next(run, account, &at, &payer);) {
-                run->moves[payer] |= run->cut_first[payer] < run->cut_first[payer + 1];
+                run->moves.is_party[payer] |= run->cut_first[payer] < run->cut_first[payer + 1];
             }
         }
     }
@@ -161,7 +162,7 @@ void wallets_find(struct run *run)
             }
         }
         if (is_mover) {
-            run->movers[run->mover_count++] = a;
+            run->moves.accounts[run->moves.account_count++] = a;
         }
     }
 }
@@ -226,7 +227,7 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
                             struct pricing *pricing, struct error *err)
 {
     const uint32_t payer = pricing->payer;
-    if (!run->moves || !run->wallet_moves[payer]) {
+    if (!run->moves.is_party || !run->moves.is_wallet_party[payer]) {
         return OK;
     }
     uint32_t index = run->cut_first[payer];
@@ -238,7 +239,7 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
         return OK; /* a part of a cut that is not its first */
     }
     uint32_t count = 0, came = 0;
-    for (uint32_t at = run->moved_first[payer]; at != NONE; at = run->moved[at].next) {
+    for (uint32_t at = run->moves.first[payer]; at != NONE; at = run->moves.states[at].next) {
         came++;
     }
     struct bucket_state *states =
@@ -247,14 +248,14 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
         const struct bucket_state *state = &pricing->opening[i];
         uint32_t heir =
             index == first ? payer : wallets_heir(run, arena, payer, state->key, cut.from);
-        if (heir == payer || !run->wallet_moves[heir]) {
+        if (heir == payer || !run->moves.is_wallet_party[heir]) {
             states[count++] = *state;
         }
     }
     const uint32_t kept = count;
     const instant after = index > first ? run->cuts[index - 1].from : INSTANT_MIN;
-    for (uint32_t at = run->moved_first[payer]; at != NONE; at = run->moved[at].next) {
-        const struct moved_state *moved = &run->moved[at];
+    for (uint32_t at = run->moves.first[payer]; at != NONE; at = run->moves.states[at].next) {
+        const struct moved_state *moved = &run->moves.states[at];
         /* What comes later is in the closing of the last cut. */
         bool is_now = moved->at > after && (moved->at <= cut.from || index + 1 == end);
         if (is_now && moved->is_lost) {
@@ -290,16 +291,18 @@ static uint32_t account_heir(const struct run *run, uint32_t payer, uint32_t acc
 {
     const struct accounts *accounts = run->accounts;
     const uint32_t heir = accounts_payer(accounts, account, at);
-    const uint32_t cut = heir == payer || !run->moves[heir] ? NONE : cut_from(run, heir, at);
-    bool takes = cut != NONE && accounts_is_paid_by(accounts, run->catalog, account, heir,
-                                                    run->cuts[cut].from);
+    const uint32_t cut =
+        heir == payer || !run->moves.is_party[heir] ? NONE : cut_from(run, heir, at);
+    bool takes = cut != NONE &&
+                 accounts_is_paid_by(accounts, run->catalog, account, heir, run->cuts[cut].from);
     return takes ? heir : payer;
 }
 
 uint32_t wallets_gauge_heir(const struct run *run, uint32_t payer, const struct meter_state *state)
 {
     const struct series *series = series_at(&run->series, state->series);
-    if (!run->moves || !run->moves[payer] || !goes_on(&run->catalog->meters[series->meter])) {
+    if (!run->moves.is_party || !run->moves.is_party[payer] ||
+        !goes_on(&run->catalog->meters[series->meter])) {
         return payer;
     }
     return account_heir(run, payer, state->account, state->told);
@@ -312,9 +315,10 @@ enum status wallets_gauges(const struct run *run, struct arena *arena, uint32_t 
     uint32_t capacity = 0;
     *states = NULL;
     *count = 0;
-    uint32_t at = run->moves && run->moves[payer] ? run->moved_gauge_first[payer] : NONE;
-    for (; at != NONE; at = run->moved_gauges[at].next) {
-        const struct moved_gauge *gauge = &run->moved_gauges[at];
+    uint32_t at =
+        run->moves.is_party && run->moves.is_party[payer] ? run->moves.gauge_first[payer] : NONE;
+    for (; at != NONE; at = run->moves.gauges[at].next) {
+        const struct moved_gauge *gauge = &run->moves.gauges[at];
         const uint32_t its = cut_from(run, payer, gauge->at);
         if (its == NONE || run->cuts[its].from != cut.from) {
             continue;
@@ -350,14 +354,14 @@ static struct turn *list_turns(struct run *run, instant before, uint32_t *count)
     const uint32_t payers = run->accounts->count;
     uint32_t most = 0;
     for (uint32_t p = 0; p < payers; p++) {
-        most += run->moves[p] ? run->cut_first[p + 1] - run->cut_first[p] : 0;
+        most += run->moves.is_party[p] ? run->cut_first[p + 1] - run->cut_first[p] : 0;
     }
     struct turn *turns = arena_calloc(&run->arena, most + 1u, sizeof *turns);
     *count = 0;
     for (uint32_t p = 0; p < payers; p++) {
         const uint32_t first = run->cut_first[p], end = run->cut_first[p + 1];
         /* Nobody goes on with the last one within the run. */
-        for (uint32_t i = first; run->moves[p] && i + 1 < end; i++) {
+        for (uint32_t i = first; run->moves.is_party[p] && i + 1 < end; i++) {
             if (run->cuts[i].from < before) {
                 turns[(*count)++] =
                     (struct turn){.payer = p, .cut = run->cuts[i], .is_first = i == first};
@@ -370,20 +374,20 @@ static struct turn *list_turns(struct run *run, instant before, uint32_t *count)
 
 static void add_moved(struct run *run, uint32_t payer, struct moved_state moved)
 {
-    run->moved = arena_room(&run->arena, run->moved, run->moved_count, &run->moved_capacity,
-                            sizeof *run->moved);
-    moved.next = run->moved_first[payer];
-    run->moved_first[payer] = run->moved_count;
-    run->moved[run->moved_count++] = moved;
+    run->moves.states = arena_room(&run->arena, run->moves.states, run->moves.state_count,
+                                   &run->moves.state_capacity, sizeof *run->moves.states);
+    moved.next = run->moves.first[payer];
+    run->moves.first[payer] = run->moves.state_count;
+    run->moves.states[run->moves.state_count++] = moved;
 }
 
 static void add_moved_gauge(struct run *run, uint32_t payer, struct moved_gauge moved)
 {
-    run->moved_gauges = arena_room(&run->arena, run->moved_gauges, run->moved_gauge_count,
-                                   &run->moved_gauge_capacity, sizeof *run->moved_gauges);
-    moved.next = run->moved_gauge_first[payer];
-    run->moved_gauge_first[payer] = run->moved_gauge_count;
-    run->moved_gauges[run->moved_gauge_count++] = moved;
+    run->moves.gauges = arena_room(&run->arena, run->moves.gauges, run->moves.gauge_count,
+                                   &run->moves.gauge_capacity, sizeof *run->moves.gauges);
+    moved.next = run->moves.gauge_first[payer];
+    run->moves.gauge_first[payer] = run->moves.gauge_count;
+    run->moves.gauges[run->moves.gauge_count++] = moved;
 }
 
 /* To whoever goes on with its account, and to all others who price that usage, as from run to run
@@ -420,7 +424,7 @@ static void hand_over(struct run *run, const struct turn *turn, const struct han
         struct arena_mark mark = arena_mark(&run->arena);
         uint32_t heir = wallets_heir(run, &run->arena, turn->payer, closing[i].key, turn->cut.to);
         arena_rewind(&run->arena, mark);
-        if (heir != turn->payer && run->wallet_moves[heir]) {
+        if (heir != turn->payer && run->moves.is_wallet_party[heir]) {
             struct bucket_state state = closing[i];
             state.key = text_copy(&run->arena, state.key);
             state.samples = NULL; /* a wallet has none */
@@ -502,10 +506,10 @@ static void lose(struct run *run, const struct turn *turn)
     const struct billing_of billing = run_billing(run, turn->payer);
     const instant from = billing_turn(&billing, turn->cut.from).from;
     const instant to = billing_turn(&billing, turn->cut.to).from;
-    for (uint32_t i = 0; i < run->mover_count; i++) {
-        uint32_t account = run->movers[i], heir = accounts_payer(accounts, account, to);
+    for (uint32_t i = 0; i < run->moves.account_count; i++) {
+        uint32_t account = run->moves.accounts[i], heir = accounts_payer(accounts, account, to);
         if (accounts_payer(accounts, account, from) == turn->payer && heir != turn->payer &&
-            run->wallet_moves[heir]) {
+            run->moves.is_wallet_party[heir]) {
             add_moved(run, heir,
                       (struct moved_state){.from = turn->payer,
                                            .at = turn->cut.to,
@@ -522,10 +526,10 @@ enum status wallets_rehearse(struct run *run, instant before, wallets_price *pri
     uint32_t count;
     const struct turn *turns = list_turns(run, before, &count);
     bool *has_failed = arena_calloc(&run->arena, payers + 1u, sizeof *has_failed);
-    run->moved_first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moved_first);
-    memset(run->moved_first, 0xFF, (payers + 1u) * sizeof *run->moved_first);
-    run->moved_gauge_first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moved_first);
-    memset(run->moved_gauge_first, 0xFF, (payers + 1u) * sizeof *run->moved_first);
+    run->moves.first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moves.first);
+    memset(run->moves.first, 0xFF, (payers + 1u) * sizeof *run->moves.first);
+    run->moves.gauge_first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moves.first);
+    memset(run->moves.gauge_first, 0xFF, (payers + 1u) * sizeof *run->moves.first);
     for (uint32_t i = 0; i < count; i++) {
         const struct turn *turn = &turns[i];
         struct handover left = {0};

@@ -6,9 +6,8 @@
  * before, or by another thread; so those between which accounts move are priced once before all
  * bills, turn by turn, and what each of them gets from another as a turn begins is kept:
  *
- *     wallets_find --> run->moves: who may hand something on
- *     wallets_rehearse: their turns in the order of time --price--> closings --> run->moved,
- *                                                                    run->moved_gauges
+ *     wallets_find --> run->moves.is_party: who may hand something on
+ *     wallets_rehearse: their turns in the order of time --price--> closings --> run->moves
  *     wallets_hand_on: what a turn begins with, less what has gone to others, and what came
  *     wallets_gauges: the same of a meter with `carry` that is a max or a min
  */
@@ -44,7 +43,7 @@ enum status wallets_gauges(const struct run *run, struct arena *arena, uint32_t 
  * nothing goes on; another error: it cannot be billed for this and what is behind. */
 typedef enum status wallets_price(void *context, uint32_t payer, struct period cut, bool is_first,
                                   struct handover *left, struct error *err);
-/* Finds run->moved: of all cuts that begin before an instant. */
+/* Finds what is moved: of all cuts that begin before an instant. */
 enum status wallets_rehearse(struct run *run, instant before, wallets_price *price, void *context,
                              struct error *err);
 

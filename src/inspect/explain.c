@@ -255,14 +255,14 @@ static enum status load_inputs(struct explain *x)
 {
     struct run *run = x->run;
     struct loaded loaded = {0};
+    struct complaints complaints = {0};
     const struct load_inputs inputs = {.zone_folder = run->config->zone_folder,
                                        .catalog = x->inputs.catalog,
                                        .accounts = x->inputs.accounts};
-    enum status status =
-        load_catalog(run->env, &run->arena, &inputs, &run->complaints, &loaded, x->err);
+    enum status status = load_catalog(run->env, &run->arena, &inputs, &complaints, &loaded, x->err);
     if (status != OK) {
-        if (run->complaints.errors > 0) {
-            handle_complaints(x->farthing, &run->complaints);
+        if (complaints.errors > 0) {
+            handle_complaints(x->farthing, &complaints);
         } else if (status == ERR_NOT_FOUND) {
             (void)fail_hint(x->err,
                             "run.json names the files as the run was given them: go to that "
@@ -585,7 +585,7 @@ static enum status read_others(struct explain *x, struct others *others)
         uint32_t payer = status == OK && text.contract.size == 0
                              ? accounts_find(run->accounts, NONE, text.payer)
                              : MAP_NONE;
-        if (payer != MAP_NONE && run->moves[payer]) { /* gauges are in the rows */
+        if (payer != MAP_NONE && run->moves.is_party[payer]) { /* gauges are in the rows */
             status = add_row(x, &text, &others->payers[payer].rows);
         }
         if (status != OK) {
@@ -624,8 +624,8 @@ static enum status price_other(void *context, uint32_t payer, struct period cut,
     TRY(price_payer(&run->arena, &pricing, of->rows.items + of->at, end - of->at, &of->priced,
                     err));
     of->at = end;
-    *left = (struct handover){.buckets = of->priced.closing,
-                              .bucket_count = of->priced.closing_count};
+    *left =
+        (struct handover){.buckets = of->priced.closing, .bucket_count = of->priced.closing_count};
     return OK;
 }
 
@@ -633,7 +633,7 @@ static enum status price_other(void *context, uint32_t payer, struct period cut,
 static enum status price_others(struct explain *x)
 {
     struct run *run = x->run;
-    if (!run->moves || !run->wallet_moves[x->chain[0]]) {
+    if (!run->moves.is_party || !run->moves.is_wallet_party[x->chain[0]]) {
         return OK;
     }
     struct others others = {.x = x};
@@ -679,7 +679,7 @@ static void find_chain(struct explain *x, uint32_t payer)
         count++;
     }
     x->chain = arena_calloc(&x->run->arena, count + 1u, sizeof *x->chain);
-    x->chain[0] = has_source ? run->sourced_root[view] : payer;
+    x->chain[0] = has_source ? run->sourced.root[view] : payer;
     bool is_root_a_view = accounts_view(accounts, x->chain[0]) != NONE;
     x->chain_count = has_source && is_root_a_view ? count - 1 : count;
     for (uint32_t k = x->chain_count; k-- > 1;) {
