@@ -219,11 +219,13 @@ static bool equal_keys(const struct bucket_key *a, const struct bucket_key *b)
            text_equal(a->unit, b->unit) && text_equal(a->parts, b->parts);
 }
 
-/* On the clock of rows each is alone, and so is each charge of no row. */
-static struct period turn_of_row(const struct charge *charge)
+/* On the clock of rows each is alone, in all components together, and so is each charge of no row.
+ */
+static struct period turn_of_row(const struct work *work, const struct charge *charge)
 {
     bool is_row = charge->order != CHARGE_OF_NO_ROW;
-    instant own = is_row ? charge->order : (instant)CHARGE_OF_NO_ROW + charge->number;
+    instant own = is_row ? charge->order / work->orders_of_row
+                         : (instant)CHARGE_OF_NO_ROW + charge->number;
     return (struct period){own, own};
 }
 
@@ -239,7 +241,7 @@ static struct bucket_key make_key(struct work *work, const struct step *step,
         .is_whole = is_whole(step),
         .scope = step->scope,
         .unit = step->unit,
-        .turn = step->clock == CLOCK_ROW ? turn_of_row(charge) : turn,
+        .turn = step->clock == CLOCK_ROW ? turn_of_row(work, charge) : turn,
         .version = restart_of(step, charge),
         .parts = TEXT("")};
     if (step->scope == SCOPE_RESOURCE || step->by_count > 0 || is_of_line(step)) {

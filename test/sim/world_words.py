@@ -644,7 +644,7 @@ def row_clocks(world, rng):
     for kind in ("allowance", "aggregate", "bound", "discount", "markup"):
         for body in usage_steps(world.catalog, kind):
             if {"rollover", "prorate", "limit", "settle", "on_change", "order", "min"} & set(body) or rng.random() < 0.6 or (
-                    "turn." in str(body) or "charges(" in str(body) or "usage(" in str(body)):
+                    body.get("attribute") == "none" or any(text in str(body) for text in ("turn.", "charges(", "usage("))):
                 continue
             body["clock"] = "row"
             world.has("clock.row." + kind)
