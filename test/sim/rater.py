@@ -1122,6 +1122,7 @@ class Bill(ChargeSteps, CoverSteps):
         while paid < self.entered(tiers, high, step):
             if tiers[paid]["flat"]:  # nothing of the row is in it
                 out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["said"], paid + 1))
+                self.list_at(out[-1], ZERO, first=tiers[0])
             paid += 1
         bucket.update(x=end, high=high)
         return out

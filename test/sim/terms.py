@@ -189,7 +189,7 @@ class ChargeSteps:
             return
         new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
-        account, at = self.scope_account(flow, step), min(due, self.cut[1]) - 1
+        account, at = self.scope_account(flow, step), row.time if step.clock == "row" else min(due, self.cut[1]) - 1
         contract = (self.contract(row) if self.is_of_contract(step)
                     else self.setup.contract_under(account, self.payer, at))
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
@@ -773,7 +773,7 @@ class ChargeSteps:
             return True
         if price.fixed:
             return False
-        dims = [(name, values[0]) for name, values in price.where.items()]
+        dims = [(name, values[0]) for name, values in price.where.items() if name in self.setup.dimension_names]
         since = self.setup.since(account)
         return (since is None or since <= at) and self.setup.payer(account, at) == self.payer and (
             self.setup.price(Kind(account, price.skus[0], dims, at)) is price)
@@ -917,7 +917,7 @@ class ChargeSteps:
             sku, dims = row.sku, row.dims
             if not hasattr(row, "slot"):  # a fee, a fixed amount: whoever has the price for its usage
                 sku = row.price.skus[0] if row.price.skus else row.sku
-                dims = [(name, values[0]) for name, values in row.price.where.items()]
+                dims = [(name, values[0]) for name, values in row.price.where.items() if name in self.setup.dimension_names]
             since, price = self.setup.since(account), self.setup.price(Kind(account, sku, dims, row.time))
             if (since is None or since <= row.time) and price and any(s.node == step.node for s in price.steps):
                 other = copy.copy(row)
