@@ -932,13 +932,9 @@ static enum status check_out(struct correct *c)
     return fail_hint(c->err, "give another folder with --out, or remove it");
 }
 
-static enum status correct_all(struct correct *c, struct farthing_corrections *corrections)
+/* Late events are read for each period. */
+static enum status check_events(struct correct *c)
 {
-    TRY(check_moved(c));
-    TRY(find_periods(c));
-    TRY(find_known(c));
-    warn_of_unmoved(c);
-    find_late_before(c);
     for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
         const char *path = c->options->events.items[i];
         if (is_pipe(c, path)) {
@@ -947,6 +943,45 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
             return fail_hint(c->err, "put the events into a file");
         }
     }
+    return OK;
+}
+
+/* All periods, in order.  *again: a payer is held now, so that nothing of this stands, and all of
+ * it is to be done once more. */
+static enum status correct_periods(struct correct *c, struct farthing_correction *items,
+                                   struct farthing_corrections *corrections, bool *again)
+{
+    const char *closing = NULL;
+    enum status status = OK;
+    *again = false;
+    for (size_t i = 0; i < c->period_count && status == OK; i++) {
+        bool is_torn = false;
+        status = correct_period(c, i, &closing, &items[i], corrections, &is_torn);
+        if (is_torn || (status != OK && c->shifted.count > 0)) {
+            enum status removed = remove_own(c);
+            status = removed == OK ? status : removed;
+            *corrections = (struct farthing_corrections){0};
+        }
+        if (status == OK && is_torn) {
+            c->failures = (struct payer_list){0};
+            *again = true;
+            return check_can_repeat(c);
+        }
+        corrections->written += status == OK && items[i].out;
+        corrections->failed += items[i].summary.failed_count;
+        corrections->count += status == OK;
+    }
+    return status;
+}
+
+static enum status correct_all(struct correct *c, struct farthing_corrections *corrections)
+{
+    TRY(check_moved(c));
+    TRY(find_periods(c));
+    TRY(find_known(c));
+    warn_of_unmoved(c);
+    find_late_before(c);
+    TRY(check_events(c));
     for (size_t i = 0; i < c->period_count; i++) {
         const char *opening;
         TRY(find_opening(c, i, "", &opening)); /* all of them, before anything is written */
@@ -957,25 +992,10 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     struct error ignored;
     bool was_there = c->env->file_stat(c->env, c->options->out, &info, &ignored) == OK;
     c->is_own = arena_calloc(c->arena, c->period_count + 1, sizeof *c->is_own);
-    const char *closing = NULL;
+    bool again = true;
     enum status status = OK;
-    for (size_t i = 0; i < c->period_count && status == OK; i++) {
-        bool is_torn = false;
-        status = correct_period(c, i, &closing, &items[i], corrections, &is_torn);
-        if (is_torn || (status != OK && c->shifted.count > 0)) {
-            enum status removed = remove_own(c);
-            status = removed == OK ? status : removed;
-            *corrections = (struct farthing_corrections){0};
-        }
-        if (status == OK && is_torn) {
-            status = check_can_repeat(c);
-            c->failures = (struct payer_list){0};
-            i = SIZE_MAX; /* from the first on */
-            continue;
-        }
-        corrections->written += status == OK && items[i].out;
-        corrections->failed += items[i].summary.failed_count;
-        corrections->count += status == OK;
+    while (status == OK && again) {
+        status = correct_periods(c, items, corrections, &again);
     }
     if (!was_there && corrections->written == 0) {
         (void)c->env->file_remove(c->env, c->options->out, NULL); /* it is empty */
