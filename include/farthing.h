@@ -293,13 +293,18 @@ enum farthing_status farthing_export(struct farthing *farthing,
                                      const struct farthing_export *options,
                                      struct farthing_converted *converted);
 
+/* A sample month of a made-up cloud, for trying out and measuring: accounts.csv, memberships.csv,
+ * overrides.csv and usage.ndjson, which fit the catalog in examples/demo/catalog. */
 struct farthing_generate {
-    const char *out; /* folder */
-    const char *period;
-    uint64_t seed, events, accounts;
-    int compress; /* usage.ndjson.zst */
+    const char *out;    /* folder */
+    const char *period; /* as of a bill, in UTC; NULL: 2026-10 */
+    uint64_t seed;      /* 0: 1.  The same options make the same bytes */
+    uint64_t events;    /* lines of usage; 0: 1,000,000 */
+    uint64_t accounts;  /* without organizations, at most 100,000,000; 0: 10,000 */
+    int compress;       /* usage.ndjson.zst */
     int replace;
 };
+/* FARTHING_INPUT for sizes and a period that make no month. */
 enum farthing_status farthing_generate(struct farthing *farthing,
                                        const struct farthing_generate *options);
 

@@ -1064,7 +1064,10 @@ enum farthing_status farthing_generate(struct farthing *farthing,
     generate.replace = options->replace != 0;
     generate.seed = options->seed ? options->seed : generate.seed;
     generate.events = options->events ? options->events : generate.events;
-    generate.accounts = options->accounts ? (uint32_t)options->accounts : generate.accounts;
+    if (options->accounts > 0) { /* what 32 bits do not hold is too many, too */
+        generate.accounts =
+            options->accounts < UINT32_MAX ? (uint32_t)options->accounts : UINT32_MAX;
+    }
     if (options->period &&
         period_parse(text_of(options->period), NULL, &generate.period) != TIME_OK) {
         (void)fail(&farthing->err, ERR_INPUT, "'%s' is no period", options->period);

@@ -131,12 +131,23 @@ static void test_pointers_that_are_none(void **state)
                  "no tests given");
 }
 
+/* A number of accounts whose last 32 bits are few is too many all the same. */
+static void test_accounts_beyond_32_bits(void **state)
+{
+    struct farthing *farthing = *state;
+    struct farthing_generate generate = {
+        .out = "/nowhere", .events = 1, .accounts = (UINT64_C(1) << 32) + 1};
+    assert_int_equal(farthing_generate(farthing, &generate), FARTHING_INPUT);
+    assert_string_equal(farthing_message(farthing), "accounts: 1 to 100,000,000 are wanted");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pointers_that_are_none),
         cmocka_unit_test(test_paths_that_are_none),
         cmocka_unit_test(test_name_that_is_empty),
+        cmocka_unit_test(test_accounts_beyond_32_bits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
