@@ -397,20 +397,6 @@ static void collect_cover_clocks(struct loader *loader, struct slot_clock *items
     }
 }
 
-/* What covers alone mean for that: an override may pass them without the other steps of a price. */
-static void collect_cover_clocks(struct loader *loader, struct slot_clock *items)
-{
-    for (uint32_t i = 0; i < loader->catalog->shared_count; i++) {
-        struct step *step = (struct step *)&loader->catalog->shared[i];
-        struct price alone = {.steps = step, .step_count = 1};
-        if (step->kind == STEP_COVER) {
-            collect_clocks(loader, &alone, false, items);
-            step->cover.clocks = alone.clocks;
-            step->cover.clock_count = alone.clock_count;
-        }
-    }
-}
-
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
