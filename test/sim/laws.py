@@ -266,7 +266,43 @@ def rated_thresholds(bench):
     except sim_bill.Mismatch as why:
         raise bench.mismatch(str(why)) from why
     bench.runner.counts["parts"] += sum(len(cuts) for cuts in ends.values())
+    setup = Setup(world.catalog, world.accounts, world.all_memberships(), world.overrides, world.period_text)
+    rated, last = Usage(setup, world.lines), {}
+    billing = world.catalog["billing"]
+    for cut, payer in sorted((cut, payer) for payer in setup.accounts for cut in setup.cuts(payer)):
+        last[payer] = Bill(setup, payer, cut, rated.rows.get((payer, cut), []), last.get(payer))
+        if setup.billed(payer, cut[0])[0] != cut or last[payer].currency != world.catalog["currency"]:
+            continue  # what a turn has come to before is not known; thresholds are of one currency
+        if bodies(world.catalog, "aggregate") or any(c.kind == "commitment" for c in last[payer].charges):
+            continue  # rows that are one, and turns that are: when their charge is made is another matter
+        wanted = reached_at(last[payer], cut, list(map(num, billing["thresholds"])), billing.get("recurring"))
+        got = sorted(end for end in ends[payer] if cut[0] < end < cut[1])
+        bench.expect(set(got) <= set(wanted), "%s has parts until %s, and reaches thresholds at %s", payer, list(map(times.form, got)),
+                     list(map(times.form, wanted)))  # one without a line is no bill, and one behind it names its end
+        bench.expect(not got or set(got) == set(wanted), "%s reaches thresholds at %s, and has parts until %s", payer,
+                     list(map(times.form, wanted)), list(map(times.form, got)))
     return True
+
+
+def reached_at(bill, cut, limits, recurring):
+    """The ends of the hours in which what a turn has come to reaches the next threshold, but for its last."""
+    steps, out, total = collections.Counter(), [], ZERO
+    for charge in bill.charges:
+        steps[(charge.time + times.HOUR) // times.HOUR * times.HOUR] += charge.amount
+
+    def after(total):
+        above = [limit for limit in sorted(limits) if limit > total]
+        if above or recurring is None:
+            return above[0] if above else None
+        base = max(limits, default=ZERO)
+        return base + (max(ZERO, (total - base) / num(recurring)) // 1 + 1) * num(recurring)
+    limit = after(ZERO)
+    for at in sorted(steps):
+        total += steps[at]
+        if at < cut[1] and limit is not None and total >= limit:
+            out.append(at)
+            limit = after(total)
+    return out
 
 
 def cut_usage(bench):
