@@ -219,13 +219,14 @@ static bool equal_keys(const struct bucket_key *a, const struct bucket_key *b)
            text_equal(a->unit, b->unit) && text_equal(a->parts, b->parts);
 }
 
-/* On the clock of rows each is alone, in all components together, and so is each charge of no row.
- */
+/* On the clock of rows each is alone, in all components together, and so are one that was made of
+ * several and each charge of no row. */
 static struct period turn_of_row(const struct work *work, const struct charge *charge)
 {
-    bool is_row = charge->order != CHARGE_OF_NO_ROW;
-    instant own = is_row ? charge->order / work->orders_of_row
-                         : (instant)CHARGE_OF_NO_ROW + charge->number;
+    const instant others = CHARGE_OF_NO_ROW;
+    instant own = charge->order == CHARGE_OF_NO_ROW ? others + charge->number
+                  : charge->merged                  ? 3 * others + charge->order
+                                                    : charge->order / work->orders_of_row;
     return (struct period){own, own};
 }
 

@@ -1182,7 +1182,7 @@ class Bill(ChargeSteps, CoverSteps):
         step = self.at_end(flow, own, due, self.is_whole)
         x0, y0 = bucket["x"], bucket["y"]
         x = x0 + sum((f.measured for f in fresh), ZERO)
-        tiers = self.tiers(step, flow.row)
+        tiers = self.tiers(step, self.of_turn(flow.row, step, key[2]))
         if step.body.get("mode") == "volume":
             position = None
             if "position" in step.body:
@@ -1331,7 +1331,7 @@ class Bill(ChargeSteps, CoverSteps):
             is_now = is_now or (step.body.get("settle") == "now" and due > self.cut[1] and self.fresh[key])  # the next bill corrects it
             if "min" not in step.body or not is_now:
                 continue
-            least = quantize(self.number(step.body["min"], flow.row, step)
+            least = quantize(self.number(step.body["min"], self.of_turn(flow.row, step, key[2]), step)
                              * self.factor(step, flow.row, key[2],
                                            (self.scope_account(flow, step),
                                             self.scope_contract(flow, step, due - 1))))

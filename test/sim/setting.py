@@ -456,7 +456,7 @@ class Setup:
             out = max(out, self.customer_since(kind.account, sorted(asked), at))
         if price and not price.level.startswith("override"):
             out = max(out, self.tally_start(kind, at))
-        for step in price.steps if price else []:
+        for step in [*price.steps, *terms] if price else []:
             for name in re.findall(r'in_calendar\("(\w+)"\)', str(step.body)):
                 out = max(out, self.calendar_start(name, at, max(out, at - 40 * times.DAY)))
             if step.kind == "rate" and "series" in step.body:

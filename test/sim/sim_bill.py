@@ -575,7 +575,7 @@ def compare_columns(world, setup, bills, output):
             part = key(c.account, c.sku, c.price, c.step, c.kind, c.tier, c.grant)
             level = found_at(setup, c.price, c.level.split("/")[0] + (" terms" if not c.price else ""))
             rate = plain(num(c.rate)) if c.kind == "usage" and c.rate is not None and part[2:4] not in key.blended else ""
-            add_to(expected[(bill.payer, *bill.cut, *part, level if c.sku else "", c.unit, (c.contract or "") if c.sku and c.price else "", rate)],
+            add_to(expected[(bill.payer, *bill.cut, *part, level if c.kind == "usage" and c.sku else "", c.unit, (c.contract or "") if c.sku and c.price else "", rate)],
                    c.quantity, c.listed)
     documents = {bill["bill"]: bill for bill in output.bills()}
     for line in output.lines():
@@ -586,7 +586,7 @@ def compare_columns(world, setup, bills, output):
         part = key(line["account"], line["sku"], line["price"], line["step"], line["kind"], int(line["tier"]) if line["tier"] else None, line["grant"])
         rate = line["rate"] if line["kind"] == "usage" and part[2:4] not in key.blended else ""
         add_to(got[(document["payer"], times.parse_date(document["from"]), times.parse_date(document["to"]), *part,
-                    found_at(setup, line["price"], line["level"]) if line["sku"] else "", line["unit"], line["contract"] if line["sku"] and line["price"] else "", rate)], num(line["quantity"]), num(line["list"]))
+                    found_at(setup, line["price"], line["level"]) if line["kind"] == "usage" and line["sku"] else "", line["unit"], line["contract"] if line["sku"] and line["price"] else "", rate)], num(line["quantity"]), num(line["list"]))
     compare("quantity and list of", {k: tuple(v) for k, v in expected.items() if any(v)}, {k: tuple(v) for k, v in got.items() if any(v)})
     return len(got)
 

@@ -475,8 +475,8 @@ class ChargeSteps:
         return sorted(entries, key=lambda e: self.key(*e)[2][0])
 
     def promised(self, row, step, key):
-        body = step.body
-        return quantize(self.number(body.get("amount", body.get("quantity")), row, step)
+        body, asks = step.body, self.of_turn(row, step, key[2])
+        return quantize(self.number(body.get("amount", body.get("quantity")), asks, step)
                         * self.factor(step, row, key[2], (self.scope_account(self.flow_of(row), step), self.contract(row))))
 
     def settle_commits(self):
@@ -529,11 +529,19 @@ class ChargeSteps:
     def asking(self, row, step, due, turn):
         """Who is asked for the numbers of a bucket that is settled: as a charge on its scope when it waits until it is due."""
         if step.body.get("settle") != "at_end":
-            return row
+            return self.of_turn(row, step, turn)
         asks = copy.copy(getattr(row, "whole", row))
         asks.account, asks.time = self.scope_account(self.flow_of(row), step), min(due, self.cut[1]) - 1
         asks.contract = self.contract(row) if step.term and self.is_of_contract(step) else self.setup.contract(asks.account, asks.time)
         asks.asked_turn = turn  # that of its bucket, whatever contract it asks
+        return asks
+
+    def of_turn(self, row, step, turn):
+        """Who is asked by a version that may have another clock than the one that opened the bucket: of the bucket's turn."""
+        if step.clock == "row" or self.turn(row, step) == turn:
+            return row
+        asks = copy.copy(getattr(row, "whole", row))
+        asks.asked_turn = turn
         return asks
 
     def fee_parts(self, row, step, x):

@@ -614,7 +614,8 @@ def more_keys(world, rng):
     for kind in ("aggregate", "allowance", "tier", "bound", "discount", "markup", "fee", "commit", "round", "convert"):
         for body in usage_steps(world.catalog, kind):
             has_buckets = body.get("at") == "bucket" if kind == "round" else "clock" in body if kind == "convert" else True
-            if has_buckets and "prepaid" not in body and "rollover" not in body and rng.random() < 0.3:
+            if has_buckets and "prepaid" not in body and "rollover" not in body and rng.random() < 0.3 and not (
+                    "min" in body and any(body is step.get(kind) for step in world.catalog.get("steps", {}).values())):
                 body["by"] = rng.choice([["resource"], ["resource", "sku"], ["account", "product"], ["account", "resource"]] + (
                     [["region", "resource"], ["region", "account"]] if world.known("region") else []))
                 world.has("by.more." + kind)
