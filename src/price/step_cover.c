@@ -19,7 +19,6 @@
 struct past {
     const struct text *grant;
     struct dec left;
-    struct dec covered; /* of the row by that commitment, by now */
     uint32_t next;
 };
 struct pasts {
@@ -36,11 +35,14 @@ struct row {
     uint32_t charge, kind;
     uint32_t past;   /* the first of its list; NONE */
     struct dec kept; /* what frozen covers behind this one have billed of it */
+    uint32_t part;   /* the first of its list; NONE */
 };
-/* What a commitment has covered of a row in the turn. */
+/* What a commitment covers of a row in the turn: of a frozen cover what was billed and what comes
+ * to it, which the next bill knows as one. */
 struct part {
     uint32_t held, row, effective; /* indices */
-    struct dec units;
+    struct dec quantity, units, capacity;
+    uint32_t next; /* of the row; NONE */
 };
 struct cover {
     struct work *work;
@@ -76,7 +78,7 @@ static enum status add_past(struct cover *cover, uint32_t list, const struct cov
         }
     }
     pasts->items[pasts->count] =
-        (struct past){&before->grant, before->quantity, DEC_ZERO, pasts->first[list]};
+        (struct past){&before->grant, before->quantity, pasts->first[list]};
     pasts->first[list] = pasts->count++;
     return OK;
 }
@@ -189,64 +191,35 @@ static enum status find_kept(struct cover *cover, uint32_t index, struct dec *ke
     return OK;
 }
 
-/* What a commitment has covered of a row, as bills say; NULL: nothing. */
-static struct past *past_of(const struct cover *cover, const struct row *row,
-                            const struct held_commitment *held)
+/* What is left of that for a commitment; NULL: none. */
+static struct dec *past_left(const struct cover *cover, const struct row *row,
+                             const struct held_commitment *held)
 {
     for (uint32_t i = row->past; i != NONE; i = cover->pasts.items[i].next) {
-        if (text_equal(*cover->pasts.items[i].grant, held->commitment->id)) {
-            return &cover->pasts.items[i];
+        struct past *past = &cover->pasts.items[i];
+        if (text_equal(*past->grant, held->commitment->id)) {
+            return dec_sign(past->left) > 0 ? &past->left : NULL;
         }
     }
     return NULL;
 }
 
-/* What is left of that; NULL: nothing. */
-static struct dec *past_left(const struct cover *cover, const struct row *row,
-                             const struct held_commitment *held)
-{
-    struct past *past = past_of(cover, row, held);
-    return past && dec_sign(past->left) > 0 ? &past->left : NULL;
-}
-
 /* ---- covering -------------------------------------------------------------------------------- */
-
-/* What a part would cost at its list rate.  One that a commitment covers beside what it has covered
- * of the row in bills before is behind that: the next bill has both as one part. */
-static enum status part_list(struct cover *cover, const struct row *row,
-                             const struct held_commitment *held, struct charge behind, bool *has,
-                             struct dec *list)
-{
-    struct work *work = cover->work;
-    struct past *past = past_of(cover, row, held);
-    struct dec before = DEC_ZERO;
-    if (past && !dec_is_zero(past->covered)) {
-        struct charge first = behind;
-        first.quantity = past->covered;
-        TRY(step_list(work, &first, has, &before));
-    }
-    if (past) {
-        TRY(dec_add(past->covered, behind.quantity, &past->covered, work->err));
-        behind.quantity = past->covered;
-    }
-    TRY(step_list(work, &behind, has, list));
-    return dec_subtract(*list, before, list, work->err);
-}
 
 /* The part of a row becomes a charge that the commitment pays. */
 static enum status cover_part(struct cover *cover, struct row *row, struct held_commitment *held,
-                              struct dec quantity, struct dec units, struct dec effective,
-                              struct dec capacity)
+                              bool is_all, struct dec quantity, struct dec units,
+                              struct dec effective, struct dec capacity)
 {
     struct work *work = cover->work;
     struct charge *charge = &work->charges[row->charge];
     const struct step *step = &charge->price->steps[charge->next_step];
     struct charge part = *charge;
-    bool is_all = dec_equal(quantity, charge->quantity), has_list;
+    bool has_list;
     part.quantity = quantity;
     struct charge behind = part;
     behind.next_step = price_step_after(part.price, part.next_step);
-    TRY(part_list(cover, row, held, behind, &has_list, &part.list));
+    TRY(step_list(work, &behind, &has_list, &part.list));
     TRY(work_take_of_row(work, charge, quantity));
     part.kind = CHARGE_COVERED;
     part.has_amount = true;
@@ -267,20 +240,10 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
         *charge = part;
         row->charge = NONE;
     } else {
-        TRY(dec_subtract(charge->quantity, quantity, &charge->quantity, work->err));
         part.events = 0; /* they are with what is left, or with the last part */
         index = work_add_charge(work, &part);
     }
     TRY(dec_add(held->units, units, &held->units, work->err));
-    if (step->cover.is_frozen) {
-        cover->parts = arena_room(work->arena, cover->parts, cover->part_count,
-                                  &cover->part_capacity, sizeof *cover->parts);
-        cover->parts[cover->part_count++] =
-            (struct part){.held = (uint32_t)(held - work->commitments->items),
-                          .row = (uint32_t)(row - cover->rows),
-                          .effective = work->commitments->effective_count,
-                          .units = units};
-    }
     commitments_set_effective(work, held, index, effective);
     work_trace_step(work, index, NULL,
                     (struct trace){.step = step,
@@ -304,6 +267,32 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
         commitments_set_effective(work, held, work_add_charge(work, &negation), DEC_ZERO);
     }
     work_pass_on(work, index);
+    return OK;
+}
+
+/* Of a frozen cover parts become charges when all that the commitment takes of the row is known. */
+static enum status add_part(struct cover *cover, struct row *row,
+                            const struct held_commitment *held, struct dec quantity,
+                            struct dec units, struct dec capacity)
+{
+    struct work *work = cover->work;
+    uint32_t index = (uint32_t)(held - work->commitments->items), *last = &row->part;
+    for (; *last != NONE; last = &cover->parts[*last].next) {
+        struct part *part = &cover->parts[*last];
+        if (part->held == index) {
+            TRY(dec_add(part->quantity, quantity, &part->quantity, work->err));
+            return dec_add(part->units, units, &part->units, work->err);
+        }
+    }
+    *last = cover->part_count; /* before parts move */
+    cover->parts = arena_room(work->arena, cover->parts, cover->part_count, &cover->part_capacity,
+                              sizeof *cover->parts);
+    cover->parts[cover->part_count++] = (struct part){.held = index,
+                                                      .row = (uint32_t)(row - cover->rows),
+                                                      .quantity = quantity,
+                                                      .units = units,
+                                                      .capacity = capacity,
+                                                      .next = NONE};
     return OK;
 }
 
@@ -383,7 +372,14 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
     }
     TRY(close_part(quantity, match->weight, need, slack, work->err));
     TRY(commitments_use(work, turn, need, &effective));
-    return cover_part(cover, row, held, quantity, need, effective, capacity);
+    struct charge *charge = &work->charges[row->charge];
+    bool is_all = dec_equal(quantity, charge->quantity);
+    if (!is_all || cover->step->cover.is_frozen) {
+        TRY(dec_subtract(charge->quantity, quantity, &charge->quantity, work->err));
+    }
+    return cover->step->cover.is_frozen
+               ? add_part(cover, row, held, quantity, need, capacity)
+               : cover_part(cover, row, held, is_all, quantity, need, effective, capacity);
 }
 
 static bool is_left(const struct cover *cover, uint32_t row)
@@ -522,6 +518,28 @@ static enum status run_pass(struct cover *cover, struct cover_pass_state *state)
     return OK;
 }
 
+static enum status make_parts(struct cover *cover)
+{
+    struct work *work = cover->work;
+    for (uint32_t i = 0; i < cover->part_count; i++) {
+        struct part *part = &cover->parts[i];
+        struct row *row = &cover->rows[part->row];
+        struct held_commitment *held = &work->commitments->items[part->held];
+        const struct charge *charge = &work->charges[row->charge];
+        const struct price *price = charge->price;
+        uint32_t account = charge->account;
+        part->effective = work->commitments->effective_count;
+        enum status status =
+            cover_part(cover, row, held, part->next == NONE && dec_is_zero(charge->quantity),
+                       part->quantity, part->units, DEC_ZERO, part->capacity);
+        if (status != OK) {
+            status = commitment_fail(work, status, held->commitment);
+            return work_fail(work, status, price, cover->step, account);
+        }
+    }
+    return OK;
+}
+
 /* Rows that are covered anew stand among those that were before, the next time: so what a turn of a
  * frozen cover costs is shared in the order of rows, whenever they were covered. */
 static enum status share_cost(struct cover *cover)
@@ -567,6 +585,7 @@ static enum status run_turn(struct cover *cover)
         }
     }
     if (cover->part_count > 0) {
+        TRY(make_parts(cover));
         TRY(share_cost(cover));
     }
     for (uint32_t i = 0; i < cover->row_count; i++) {
@@ -617,7 +636,8 @@ enum status step_cover_run(struct work *work, const uint32_t *charges, uint32_t 
             struct row *row = &cover.rows[cover.row_count++];
             *row = (struct row){.charge = charges[i],
                                 .kind = matching_kind(matching, charges[i]),
-                                .past = find_past(&cover, charges[i], step->name)};
+                                .past = find_past(&cover, charges[i], step->name),
+                                .part = NONE};
             TRY(find_kept(&cover, charges[i], &row->kept));
         }
         if (!matching->is_steady) {
