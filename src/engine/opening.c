@@ -489,29 +489,32 @@ static void warn_of_other_period(struct run *run, struct text run_file)
 
 /* The payers of another catalog may be called the same, and what it says of them is no state of any
  * step here; but a catalog may also have got another name. */
-static void warn_of_other_catalog(struct run *run, const char *folder)
+static bool warn_of_other_catalog(struct run *run, const char *folder)
 {
     struct text json, provider;
     const char *summary = text_format(&run->arena, "%s/summary.json", folder).at;
     if (run->restatement ||
         load_bytes(run->env, &run->arena, summary, RUN_FILE_MAX_BYTES, &json, NULL) != OK) {
-        return;
+        return false;
     }
     yyjson_doc *doc = arena_read_json(&run->arena, json);
-    if (member_text(yyjson_doc_get_root(doc), "provider", &provider) &&
-        !text_equal(provider, run->catalog->name)) {
+    const bool is_other = member_text(yyjson_doc_get_root(doc), "provider", &provider) &&
+                          !text_equal(provider, run->catalog->name);
+    if (is_other) {
         run_warn(run,
                  "%s is of a run of catalog %.*s, and this one is called %.*s: where that is "
                  "another one, give the closing.ndjson of this one's period before",
                  run->options->opening, TEXT_ARG(provider), TEXT_ARG(run->catalog->name));
     }
+    return is_other;
 }
 
 /* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
  * taken as it is. */
-static enum status check_opening_written(struct run *run, struct text bytes)
+static enum status check_opening_written(struct run *run, struct text bytes, bool *is_of_other)
 {
     struct text path = text_of(run->options->opening), name = TEXT("closing.ndjson");
+    *is_of_other = false;
     if (path.size < name.size || memcmp(path.at + path.size - name.size, name.at, name.size) != 0) {
         return OK;
     }
@@ -530,7 +533,7 @@ static enum status check_opening_written(struct run *run, struct text bytes)
     char print[33];
     TRY(check_written(run, folder.at, name.at, bytes, print));
     warn_of_other_period(run, run_file);
-    warn_of_other_catalog(run, folder.at);
+    *is_of_other = warn_of_other_catalog(run, folder.at);
     return OK;
 }
 
@@ -702,11 +705,15 @@ enum status load_opening(struct run *run)
         return fail_hint(run->err, "--opening takes the file: %s/closing.ndjson", path);
     }
     TRY(load_bytes(run->env, &run->arena, path, UINT64_C(1) << 40, &bytes, run->err));
-    TRY(check_opening_written(run, bytes));
+    bool is_of_other; /* whose steps are others: that is told */
+    TRY(check_opening_written(run, bytes, &is_of_other));
     struct digest digest = hash_digest(bytes);
     TRY(check_opening_whole(run, &bytes));
     TRY(read_states(run, bytes));
     arrange_states(run);
+    if (!is_of_other) {
+        warn_of_no_step(run);
+    }
     unbilled_spread(run);
     char *hex = arena_alloc(&run->arena, 65);
     digest_format(&digest, hex);

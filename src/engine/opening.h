@@ -38,5 +38,8 @@ enum status carry_samples(struct run *run);
 /* unopened.c: warns when the run begins inside a turn of a step that accumulates, or has meters
  * that carry. */
 void warn_of_no_opening(struct run *run);
+/* Warns when the opening, sorted, has states of turns that go on which are of no step or SKU of the
+ * catalog. */
+void warn_of_no_step(struct run *run);
 
 #endif

@@ -1,9 +1,10 @@
-/* unopened.c - a run without an opening whose catalog needs one.
+/* unopened.c - what looks as if a run had not been given what it goes on from.
  *
  * A step whose turn began before the bill goes on from what was used since then, and a meter that
  * carries goes on from its last value.  Without --opening both begin from nothing, and nobody could
  * tell from the bill: a quarter's cheaper tiers are just not reached.  That the run is the very
- * first one cannot be proved, so it is a warning, which `--opening none` answers.
+ * first one cannot be proved, so it is a warning, which `--opening none` answers.  And what an
+ * opening says of a step that the catalog calls otherwise now is found by nothing.
  */
 #include "engine/load.h"
 #include "engine/opening.h"
@@ -274,4 +275,87 @@ void warn_of_no_opening(struct run *run)
     } else if (is_old) {
         tell_of_meters(run);
     }
+}
+
+/* ---- states of no step ----------------------------------------------------------------------- */
+
+/* A part of a state's name, decoded, from *at on; behind it then. */
+static struct text name_part(struct arena *arena, struct text key, size_t *at)
+{
+    const char *bar = memchr(key.at + *at, '|', key.size - *at);
+    const size_t end = bar ? (size_t)(bar - key.at) : key.size;
+    const struct text encoded = {key.at + *at, end - *at};
+    struct text part = TEXT("");
+    (void)text_decode(encoded, arena_alloc(arena, encoded.size + 1), &part);
+    *at = end + (bar != NULL);
+    return part;
+}
+
+/* Whether the SKU that a state's name says, or leaves out as its price has its name, is gone. */
+static bool is_of_no_sku(struct run *run, struct text key, struct text node)
+{
+    static const struct text LABEL = {"sku=", 4};
+    const struct map *skus = &run->catalog->sku_by_name;
+    for (size_t at = 0; at < key.size;) {
+        const struct text part = name_part(&run->arena, key, &at);
+        if (text_starts_with(part, LABEL)) {
+            const struct text sku = {part.at + LABEL.size, part.size - LABEL.size};
+            return sku.size > 0 && map_find(skus, sku) == MAP_NONE;
+        }
+    }
+    bool has_price = false, is_there = false; /* a step that is shared has none */
+    for (size_t i = 1; i < node.size && node.at[0] != '@'; i++) {
+        if (node.at[i] == '/') { /* of which one ends the name of the price */
+            has_price = true;
+            is_there = is_there || map_find(skus, (struct text){node.at, i}) != MAP_NONE;
+        }
+    }
+    return has_price && !is_there;
+}
+
+/* What a turn that goes on has come to at a step, of which the catalog knows nothing: where that
+ * only has another name, it begins at nothing, and tiers and minimums come out otherwise. */
+static bool is_of_no_step(struct run *run, const struct bucket_state *state, struct text node)
+{
+    const bool is_ours = text_equal(node, TEXT("@commitment")) ||
+                         text_equal(node, TEXT("@billing")) ||
+                         text_starts_with(node, TEXT("@override/")); /* records, no catalog */
+    const bool counts = node.size > 0 && node.at[node.size - 1] == ')'; /* what expressions ask */
+    const bool is_empty = dec_is_zero(state->x) && dec_is_zero(state->y) &&
+                          dec_is_zero(state->events) && state->sample_count == 0;
+    return !is_ours && !counts && !is_empty && state->turn.to > run->period.from &&
+           (map_find(&run->catalog->node_by_name, node) == MAP_NONE ||
+            is_of_no_sku(run, state->key, node));
+}
+
+void warn_of_no_step(struct run *run)
+{
+    const struct opening_bucket *first = NULL;
+    struct text first_name = TEXT("");
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < run->opening_count; i++) {
+        const struct arena_mark mark = arena_mark(&run->arena);
+        size_t at = 0;
+        const struct text name = name_part(&run->arena, run->opening[i].state.key, &at);
+        const bool is_one = is_of_no_step(run, &run->opening[i].state, name);
+        if (is_one && count++ == 0) {
+            first = &run->opening[i];
+            first_name = name; /* stays */
+        } else {
+            arena_rewind(&run->arena, mark);
+        }
+    }
+    if (!first || run->is_case) {
+        return;
+    }
+    struct text others =
+        count == 1 ? TEXT("")
+                   : text_format(&run->arena, " (and %llu more)", (unsigned long long)(count - 1));
+    run_warn(run,
+             "%s: %.*s of %.*s%.*s has come to something in a turn that goes on, and no step of "
+             "this catalog, or no SKU, is called so: what has another name begins that turn at "
+             "nothing. Where a price, a SKU, a term or a step was renamed, give it back the name "
+             "that it had until the turn is over",
+             run->options->opening, TEXT_ARG(first_name),
+             TEXT_ARG(run->accounts->items[first->payer].id), TEXT_ARG(others));
 }
