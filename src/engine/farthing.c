@@ -62,13 +62,40 @@ void handle_clear(struct farthing *farthing)
     arena_release(&farthing->arena);
 }
 
+/* Which limit it was, and twice as much: how much would do only a run that has it can tell. */
+static void tell_limit(struct farthing *farthing)
+{
+    static const char REACHED[] = "the memory limit is reached", MORE[] = "allow more with --memory";
+    struct error *err = &farthing->err;
+    const struct error was = *err;
+    const char *at = strstr(was.message, REACHED);
+    if (!at) {
+        return;
+    }
+    const char *hint = was.hint[0] ? was.hint : "allow more with --memory, or use fewer threads";
+    const size_t own_bytes = farthing->config.memory_bytes;
+    const size_t mib = (own_bytes ? own_bytes : MEMORY_DEFAULT_BYTES) / (1024 * 1024);
+    const bool is_known = mib > 0 && strncmp(hint, MORE, sizeof MORE - 1) == 0;
+    if (!is_known) {
+        (void)fail_hint(err, "%s", hint);
+        return;
+    }
+    (void)fail(err, ERR_LIMIT, "%.*sthe memory limit of %zu MiB is reached%s",
+               (int)(at - was.message), was.message, mib, at + sizeof REACHED - 1);
+    const char *rest = hint + sizeof MORE - 1;
+    if (strstr(rest, "MiB")) { /* it says how much */
+        (void)fail_hint(err, "%s", hint);
+    } else {
+        (void)fail_hint(err, "%s, such as %zuMiB%s", MORE, 2 * mib, rest);
+    }
+}
+
 enum farthing_status handle_status(struct farthing *farthing, enum status status)
 {
-    farthing->err.status = status;
-    if (status == ERR_LIMIT && !farthing->err.hint[0] &&
-        strstr(farthing->err.message, "the memory limit is reached")) {
-        (void)fail_hint(&farthing->err, "allow more with --memory, or use fewer threads");
+    if (status == ERR_LIMIT) {
+        tell_limit(farthing);
     }
+    farthing->err.status = status;
     switch (status) {
     case OK:
         return FARTHING_OK;

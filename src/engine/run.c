@@ -587,7 +587,8 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
     enum status status;
     if (ARENA_RECOVER(&run->arena, run->recover)) {
         status = fail(err, ERR_LIMIT, "the memory limit is reached");
-        (void)fail_hint(err, "allow more with --memory");
+        (void)fail_hint(err, "allow more with --memory: the catalog, accounts, the opening and "
+                             "bills that were issued are kept in memory");
     } else {
         status = run_all(run, complaints, summary);
     }
