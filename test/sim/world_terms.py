@@ -420,6 +420,8 @@ def long_world(world, rng):
     long_contracts(long, rng)
     for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]:
         owner.pop("terms", None)
+        if owner is not catalog:
+            owner.pop("currency", None)
         if rng.random() < (0.8 if "buyer" in owner else 0.5):
             owner["terms"] = LongMaker(long, rng, long.period[0]).terms()
     parts = component_lists(catalog)
