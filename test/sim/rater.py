@@ -790,7 +790,7 @@ class Bill(ChargeSteps, CoverSteps):
                             - max(ZERO, min(used[key], limit)))
                     if "measure" in body and free:
                         free = flow.quantity if free == measure else quantize(flow.quantity * free / measure)
-                    used[key] = after
+                used[key] += measure  # also by a version that does not ask: another may
                 if "events" in body:
                     limit = quantize(self.number(body["events"], row, step) * factor)
                     left = max(ZERO, min(Fraction(flow.events), limit - used_events[key]))
@@ -799,12 +799,13 @@ class Bill(ChargeSteps, CoverSteps):
                         free = min(free, share, key=abs)
                     elif limit <= 0 or used_events[key] > limit:  # a piece of an event that was not free
                         free = ZERO
-                    used_events[key] += flow.events
                     if flow.quantity == 0 and flow.events and left == flow.events and (
                             "quantity" not in body or before < quantize(
                                 self.number(body["quantity"], row, step) * factor)):
+                        used_events[key] += flow.events
                         out.append(Flow(row, ZERO, 0).ghost(step))  # nothing of it is left
                         continue
+                used_events[key] += flow.events
                 out += self.split(flow, free, step)
             row.flows = out
 
