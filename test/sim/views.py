@@ -22,7 +22,7 @@ def fees_of(catalog):
     """Prices that are paid without usage, by whoever is an account."""
     owners = [catalog] + ([catalog["plans"][catalog["default_plan"]]] if "default_plan" in catalog else [])
     return any("fixed" in step for owner in owners for price in owner.get("prices", []) if isinstance(price, dict)
-               for step in price["steps"])
+               for steps in [price["steps"], *price.get("components", {}).values()] for step in steps)
 
 
 class Views:
