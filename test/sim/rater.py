@@ -1036,6 +1036,8 @@ class Bill(ChargeSteps, CoverSteps):
                         continue
                 flow.measured = self.measure(flow, row, step, flow.quantity)
                 if self.is_whole(step):
+                    if not fresh[key]:
+                        self.tiers(step, row)  # its numbers are those that the first row asks
                     fresh[key].append(flow)
                     if not buckets[key]:
                         buckets[key].update(x=ZERO, y=ZERO, rows=0, position=ZERO)
