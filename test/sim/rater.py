@@ -246,7 +246,7 @@ class Bill(ChargeSteps, CoverSteps):
                 for before, step in zip(one.steps, one.steps[1:]):
                     after[step.node].add(before.node)
             for step in price.steps:  # it waits for what it asks for
-                for sku in re.findall(r'usage\("(\w+)"\)', str(step.body)):
+                for sku in self.setup.asked_skus(step):
                     for other in self.setup.all_prices():
                         if other.skus is None or sku in other.skus:
                             converts = [s.node for s in other.steps if s.kind == "convert"]
@@ -271,9 +271,9 @@ class Bill(ChargeSteps, CoverSteps):
         prices = [one for price in self.setup.all_prices() for one in price.parts or [price]
                   if not price.level.startswith("override")]
         asked = [(step.node, sku) for price in prices for step in price.steps
-                 for sku in re.findall(r'usage\("(\w+)"\)', str(step.body))]
+                 for sku in self.setup.asked_skus(step)]
         asked += [(None, sku) for _, steps in self.setup.terms for step in steps
-                  for sku in re.findall(r'usage\("(\w+)"\)', str(step.body))]
+                  for sku in self.setup.asked_skus(step)]
         before = defaultdict(set)
         for number, price in enumerate(prices):
             nodes = [step.node for step in price.steps]
@@ -489,7 +489,8 @@ class Bill(ChargeSteps, CoverSteps):
         """What of a SKU was used in the scope and turn of a step, converted."""
         scope, turn = self.bucket_scope(row, step), self.turn(row, step)
         rows = {id(r): r for r in self.memories.get("past", []) + self.priced}.values()  # to terms this bill's are past, too
-        return sum((r.converted for r in rows if r.sku == sku and not isinstance(r, ScopeRow)
+        by_meter = sku in self.setup.catalog.get("meters", {}) and sku not in self.setup.skus
+        return sum((r.converted for r in rows if (r.meter if by_meter else r.sku) == sku and not isinstance(r, ScopeRow)
                     and self.bucket_scope(r, step) == scope and self.turn(r, step) == turn), ZERO)
 
     def evaluate(self, text, row, flow, step):

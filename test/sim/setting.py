@@ -156,7 +156,7 @@ class Price:
         if any(step.asks_contract(setup) for step in self.steps if step.kind != "fixed"):
             return True
         return not self.level.startswith("override") and any(  # who asks for its usage does
-            (step.scope == "contract" or step.by_contract(setup)) and 'usage("%s")' % sku in str(step.body)
+            (step.scope == "contract" or step.by_contract(setup)) and sku in setup.asked_skus(step)
             for price in setup.all_prices() for step in price.steps for sku in self.skus or ["s0"])
 
     def passes(self, node, like=None):
@@ -504,11 +504,17 @@ class Setup:
                     out = max(out, self.turn(step, None, kind.account, at)[0])
         return out
 
+    def asked_skus(self, step):
+        """The SKUs whose usage a step asks for, by their names or by those of meters that count one."""
+        meters = self.catalog.get("meters", {})
+        return [meters[name]["sku"] if name in meters and name not in self.skus else name
+                for name in re.findall(r'usage\("(\w+)"\)', str(step.body))]
+
     def asking(self, sku):
         """The steps that ask for the usage of a SKU."""
         if sku not in self.known_asking:
             steps = [step for price in self.all_prices() for step in price.steps] + [step for _, steps in self.terms for step in steps]
-            self.known_asking[sku] = [step for step in steps if 'usage("%s")' % sku in str(step.body)]
+            self.known_asking[sku] = [step for step in steps if sku in self.asked_skus(step)]
         return self.known_asking[sku]
 
     # ---- calendars ----

@@ -13,7 +13,7 @@ def add(world):
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
                                     lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies, spots, row_tables, meter_tables, options, groups, long_rollover,
                                     pers, more_keys, restarts, row_clocks, flats, spread_least, more_clocks, attribute_prices, cover_words, periods,
-                                    override_covers))
+                                    override_covers, meter_usage))
 
 
 def say_more(world, of, stream, others=()):
@@ -755,3 +755,24 @@ def override_covers(world, rng):
         if by_price[key]:
             row["cover"] = ";".join(by_price[key])
             world.has("override.cover")
+
+
+def meter_usage(world, rng):
+    """What a meter has counted, in place of what was used of its SKU; seconds of turns."""
+    def other(value):
+        if isinstance(value, dict):
+            return {key: other(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [other(item) for item in value]
+        if isinstance(value, str) and not isinstance(value, Raw):
+            for sku in world.skus:
+                if "m_" + sku in world.meters and 'usage("%s")' % sku in value and rng.random() < 0.8:
+                    value = value.replace('usage("%s")' % sku, 'usage("m_%s")' % sku)
+                    world.has("usage.meter")
+            if "period.hours / 100" in value or "turn.hours / 50" in value:
+                value = value.replace("period.hours / 100", "period.seconds / 360000").replace("turn.hours / 50", "turn.seconds / 180000")
+                world.has("seconds")
+        return value
+    for body in usage_steps(world.catalog, "allowance", "tier", "fee", "bound", "commit", "discount", "markup"):
+        for key, value in list(body.items()):
+            body[key] = other(value)
