@@ -90,12 +90,29 @@ static uint32_t find_first(const struct accounts *accounts, uint32_t account)
                       sizeof *accounts->commitments, offsetof(struct held, account), account);
 }
 
+/* Whether it may have a turn in the bill, or be paid in it: of a turn that has begun it is also
+ * when its account has left since. */
+static bool is_of_bill(struct work *work, const struct member_span *member,
+                       const struct commitment *commitment)
+{
+    const struct period cut = work->pricing->cut, span = member->span;
+    const struct period term = {commitment->from, commitment->to};
+    const struct period part = period_intersect(period_intersect(term, span), cut);
+    if (part.from < part.to) {
+        return true;
+    }
+    if (span.to > cut.from || term.to <= cut.from) {
+        return false;
+    }
+    const struct step *clock = &work->catalog->offerings[commitment->offering].steps[FEE_RECURRING];
+    const struct period turn = turn_find(work, clock, NULL, work->pricing->payer, cut.from);
+    return period_has(span, turn.from > term.from ? turn.from : term.from);
+}
+
 static void add(struct work *work, const struct member_span *member,
                 const struct commitment *commitment, uint32_t *capacity)
 {
-    struct period term = {commitment->from, commitment->to};
-    struct period part = period_intersect(period_intersect(term, member->span), work->pricing->cut);
-    if (part.from >= part.to) {
+    if (!is_of_bill(work, member, commitment)) {
         return;
     }
     if (!work->commitments) {
@@ -108,7 +125,7 @@ static void add(struct work *work, const struct member_span *member,
     all->items[all->count++] = (struct held_commitment){.commitment = commitment,
                                                         .offering = offering,
                                                         .account = member->account,
-                                                        .term = term,
+                                                        .term = {commitment->from, commitment->to},
                                                         .member = member->span,
                                                         .list = list};
 }
