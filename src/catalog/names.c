@@ -583,6 +583,9 @@ static struct text hint_names(struct arena *arena, const struct expr_context *co
             return text_format(arena, "no contract has it among its parameters: {%.*s: ...}",
                                (int)(name.size - parameter.size), name.at + parameter.size);
         }
+        if (text_starts_with(name, TEXT("turn.")) && !context->has_turn) {
+            return TEXT("a step on the clock row or always has no turns: period.x is the bill's");
+        }
         return TEXT("a number may name period, turn, contract.x and customer.tax.x; a row's "
                     "values: rate's from and cases");
     case NAMES_ROW:

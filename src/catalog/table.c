@@ -244,8 +244,10 @@ static bool take_header(void *context, uint32_t present)
         }
         struct place place = {file->file.name, 1, 1};
         complain(file->loader->complaints, place, "TABLE_FILE",
-                 c == column_of(file, COLUMN_RATE) ? TEXT("say which it is: value: COLUMN")
-                                                   : NO_HINT,
+                 present == 0 ? TEXT("none that is wanted is in the header: in CSV its names are "
+                                     "separated by commas")
+                 : c == column_of(file, COLUMN_RATE) ? TEXT("say which it is: value: COLUMN")
+                                                     : NO_HINT,
                  "the file has no column %.*s", TEXT_ARG(file->names[c]));
         good = false;
     }

@@ -106,7 +106,8 @@ static enum status split_header(struct arena *arena, struct text line, char sepa
             return fail(err, ERR_INPUT, "column %u of the header: wrong quotes", *count + 1);
         }
         if (name->size == 0) {
-            return fail(err, ERR_INPUT, "column %u of the header has no name", *count + 1);
+            (void)fail(err, ERR_INPUT, "column %u of the header has no name", *count + 1);
+            return hint_header(line, separator, "take it out where it is empty in all rows; ", err);
         }
         if (has_control(*name)) {
             (void)fail(err, ERR_INPUT, "column %u of the header: control character in its name",
