@@ -104,6 +104,7 @@ class TermPrice:
 class Price:
     def __init__(self, setup, record, level, currency=None):
         skus = record["sku"]
+        self.whole = self  # of a component, the price whose lines it has
         self.skus = None if skus == "*" else [skus] if isinstance(skus, str) else skus
         self.name = record.get("name", str(skus))
         self.level, self.public, self.setup_attributes = level, record.get("public", True), setup.attributes
