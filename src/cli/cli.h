@@ -125,5 +125,8 @@ bool stdout_has_failed(void); /* write_stdout could not */
 void end_progress(void);
 /* Standard output could not be written: exit code 4, and a word on why unless its reader left. */
 int finish_stdout(int code);
+/* Of a call that wrote to standard output: tells why that or the call itself failed, or was not all
+ * that it should be, frees the engine, and returns the exit code. */
+int finish_written(struct farthing *farthing, enum farthing_status status);
 
 #endif

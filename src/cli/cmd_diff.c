@@ -30,12 +30,7 @@ static int run(int argc, char **argv)
     struct farthing *farthing = new_engine(&common);
     enum farthing_status status = farthing_diff(farthing, argv[optind], argv[optind + 1], form,
                                                 isatty(STDOUT_FILENO), write_stdout, NULL);
-    code = finish_stdout(0);
-    if (status != FARTHING_OK && code == 0) {
-        code = report_failure(farthing, status);
-    }
-    farthing_free(farthing);
-    return code;
+    return finish_written(farthing, status);
 }
 
 const struct command cmd_diff = {

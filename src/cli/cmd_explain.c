@@ -10,12 +10,7 @@ static int explain(const struct common *common, const char *folder, const char *
     enum farthing_status status =
         farthing_explain(farthing, folder, line, inputs,
                          common->json ? FARTHING_JSON : FARTHING_TABLE, write_stdout, NULL);
-    int code = finish_stdout(0);
-    if (status != FARTHING_OK && code == 0) {
-        code = report_failure(farthing, status);
-    }
-    farthing_free(farthing);
-    return code;
+    return finish_written(farthing, status);
 }
 
 static int take(int option, void *own)

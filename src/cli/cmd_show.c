@@ -31,12 +31,7 @@ static int run(int argc, char **argv)
     enum farthing_status status =
         farthing_show(farthing, argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, form,
                       isatty(STDOUT_FILENO), write_stdout, NULL);
-    code = finish_stdout(0);
-    if (status != FARTHING_OK && code == 0) {
-        code = report_failure(farthing, status);
-    }
-    farthing_free(farthing);
-    return code;
+    return finish_written(farthing, status);
 }
 
 const struct command cmd_show = {

@@ -468,6 +468,16 @@ int finish_stdout(int code)
     return code;
 }
 
+int finish_written(struct farthing *farthing, enum farthing_status status)
+{
+    int code = finish_stdout(0);
+    if (status != FARTHING_OK && code == 0) {
+        code = report_failure(farthing, status);
+    }
+    farthing_free(farthing);
+    return code;
+}
+
 /* What is freed in one phase of a run is used in the next, and the first touch of a page costs ten
  * times what using it again does: the allocator keeps it, and takes more in large steps, from one
  * heap.  Near the limit of a run it is asked back (engine/env_posix.c).  A program that uses the
