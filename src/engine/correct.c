@@ -219,7 +219,7 @@ static bool begins_with_named(struct correct *c, const struct closed_period *bef
         struct text bytes;
         struct error ignored;
         char hex[65] = "";
-        if (load_bytes(c->env, c->arena, path, UINT64_C(1) << 40, &bytes, &ignored) == OK) {
+        if (load_bytes(c->env, c->arena, path, OUTPUT_FILE_MAX_BYTES, &bytes, &ignored) == OK) {
             struct digest found = hash_digest(bytes);
             digest_format(&found, hex);
         }

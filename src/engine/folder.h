@@ -55,9 +55,10 @@ void folder_close(struct folder *folder);
 enum status folder_read(struct folder *folder, const char *name, const char *header,
                         struct reader **reader, struct error *err);
 void reader_close(struct reader *reader);
-enum {
-    RUN_FILE_MAX_BYTES = 256 * 1024 * 1024
-}; /* run.json names each file of events: a million of them */
+/* run.json names each file of events: a million of them. */
+enum { RUN_FILE_MAX_BYTES = 256 * 1024 * 1024 };
+/* Of the others, which a run reads as a whole where it goes on from them: as far as memory goes. */
+#define OUTPUT_FILE_MAX_BYTES (UINT64_C(1) << 40)
 /* The object in run.json or summary.json of an output folder, in the arena; NULL when it fails.
  * ERR_INPUT when the file is not there, which tells that the folder is not whole, ERR_CORRUPT when
  * it is no object, ERR_NOT_FOUND when there is no folder. */

@@ -116,7 +116,7 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
 {
     struct text path = text_format(&run->arena, "%s/lines.csv", folder->path), bytes;
     enum status loaded =
-        load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 40, &bytes, run->err);
+        load_bytes(run->env, &run->arena, path.at, OUTPUT_FILE_MAX_BYTES, &bytes, run->err);
     if (loaded == ERR_NOT_FOUND) {
         return fail_hint(run->err, "%s takes the output folder of an earlier bill run",
                          run->restatement ? "--closed" : "--billed");
@@ -234,7 +234,7 @@ static enum status load_bills(struct run *run, struct issued_folder *folder, uin
     scratch->recover = &run->recover;
     struct arena_mark mark = arena_mark(scratch);
     struct text path = text_format(&run->arena, "%s/bills.ndjson", folder->path), bytes;
-    TRY(load_bytes(run->env, scratch, path.at, UINT64_C(1) << 40, &bytes, run->err));
+    TRY(load_bytes(run->env, scratch, path.at, OUTPUT_FILE_MAX_BYTES, &bytes, run->err));
     TRY(check_written(run, folder->path, "bills.ndjson", bytes, folder->bills_print));
     for (size_t at = 0; at < bytes.size;) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);

@@ -704,7 +704,7 @@ enum status load_opening(struct run *run)
         (void)fail(run->err, ERR_INPUT, "%s is no file", path);
         return fail_hint(run->err, "--opening takes the file: %s/closing.ndjson", path);
     }
-    TRY(load_bytes(run->env, &run->arena, path, UINT64_C(1) << 40, &bytes, run->err));
+    TRY(load_bytes(run->env, &run->arena, path, OUTPUT_FILE_MAX_BYTES, &bytes, run->err));
     bool is_of_other; /* whose steps are others: that is told */
     TRY(check_opening_written(run, bytes, &is_of_other));
     struct digest digest = hash_digest(bytes);

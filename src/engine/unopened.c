@@ -87,6 +87,17 @@ static instant price_start(const struct price *base, const struct price *price,
     return first->from;
 }
 
+/* A step whose turn began then, before the bill does. */
+static void note_step(struct unopened *unopened, const struct price *price, const struct step *step,
+                      instant since)
+{
+    if (unopened->count++ == 0) {
+        unopened->price = price;
+        unopened->step = step;
+        unopened->since = since;
+    }
+}
+
 static void look_at_price(const struct run *run, const struct price *base,
                           const struct price *price, const struct contract *contract,
                           const struct beginning *beginning, struct unopened *unopened)
@@ -101,11 +112,7 @@ static void look_at_price(const struct run *run, const struct price *base,
         }
         instant start = turn_start(step, contract, beginning);
         if (start < beginning->at) {
-            if (unopened->count++ == 0) {
-                unopened->price = price;
-                unopened->step = step;
-                unopened->since = start;
-            }
+            note_step(unopened, price, step, start);
         }
     }
 }
@@ -118,10 +125,8 @@ static void look_at_terms(const struct run *run, const struct price *terms,
     for (uint32_t i = 0; i < terms->step_count; i++) {
         const struct step *step = &terms->steps[i];
         instant start = accumulates(step) ? turn_start(step, contract, beginning) : INSTANT_MAX;
-        if (start < beginning->at && terms->from < run->period.to && unopened->count++ == 0) {
-            unopened->price = terms;
-            unopened->step = step;
-            unopened->since = start;
+        if (start < beginning->at && terms->from < run->period.to) {
+            note_step(unopened, terms, step, start);
         }
     }
 }
