@@ -303,11 +303,8 @@ static struct text drop_return(struct text line)
     return line;
 }
 
-enum status csv_header_read(struct arena *arena, struct text line,
-                            const struct csv_mapping *mapping, const struct csv_header **header,
-                            struct error *err)
+static enum status check_text(struct text line, struct error *err)
 {
-    line = drop_return(line);
     if (line.size >= 2 &&
         (text_starts_with(line, TEXT("\xEF\xBB\xBF")) || text_starts_with(line, TEXT("\xFF\xFE")) ||
          text_starts_with(line, TEXT("\xFE\xFF")) || !line.at[0] != !line.at[1])) {
@@ -317,9 +314,39 @@ enum status csv_header_read(struct arena *arena, struct text line,
     if (line.size > LINE_MAX_BYTES) {
         return fail(err, ERR_INPUT, "the header has more than %d bytes", LINE_MAX_BYTES);
     }
-    if (!text_is_utf8(line)) {
-        return fail(err, ERR_INPUT, "the header is no valid UTF-8");
+    return text_is_utf8(line) ? OK : fail(err, ERR_INPUT, "the header is no valid UTF-8");
+}
+
+/* The target of a column, as the mapping declares it or by the column's name. */
+static void take_column(struct arena *arena, const struct csv_mapping *mapping, struct text name,
+                        struct csv_target *target)
+{
+    const struct csv_column *declared = find_declared(mapping, name);
+    target->name = declared ? text_copy(arena, declared->target) : default_target(arena, name);
+    target->is_number = declared && declared->is_number;
+}
+
+static enum status take_constant(struct arena *arena, const struct csv_constant *constant,
+                                 struct csv_target *target, struct error *err)
+{
+    target->name = text_copy(arena, constant->target);
+    target->value = text_copy(arena, constant->value);
+    if (text_equal(target->name, TEXT("data"))) {
+        return fail(err, ERR_INPUT, "a constant gives data, which only a column can");
     }
+    if (has_control(target->value) || !text_is_utf8(target->value)) {
+        return fail(err, ERR_INPUT, "the constant for %.*s is no plain text",
+                    TEXT_ARG(target->name));
+    }
+    return OK;
+}
+
+enum status csv_header_read(struct arena *arena, struct text line,
+                            const struct csv_mapping *mapping, const struct csv_header **header,
+                            struct error *err)
+{
+    line = drop_return(line);
+    TRY(check_text(line, err));
     struct csv_header *made = arena_calloc(arena, 1, sizeof *made);
     made->separator = mapping && mapping->separator ? mapping->separator : ',';
     size_t names_max = 1;
@@ -337,21 +364,9 @@ enum status csv_header_read(struct arena *arena, struct text line,
     for (uint32_t i = 0; i < total; i++) {
         struct csv_target *target = &targets[i];
         if (i < made->column_count) {
-            const struct csv_column *declared = find_declared(mapping, names[i]);
-            target->name =
-                declared ? text_copy(arena, declared->target) : default_target(arena, names[i]);
-            target->is_number = declared && declared->is_number;
+            take_column(arena, mapping, names[i], target);
         } else {
-            const struct csv_constant *constant = &mapping->constants[i - made->column_count];
-            target->name = text_copy(arena, constant->target);
-            target->value = text_copy(arena, constant->value);
-            if (text_equal(target->name, TEXT("data"))) {
-                return fail(err, ERR_INPUT, "a constant gives data, which only a column can");
-            }
-            if (has_control(target->value) || !text_is_utf8(target->value)) {
-                return fail(err, ERR_INPUT, "the constant for %.*s is no plain text",
-                            TEXT_ARG(target->name));
-            }
+            TRY(take_constant(arena, &mapping->constants[i - made->column_count], target, err));
         }
         struct text key = {0};
         TRY(resolve(arena, target, &key, err));

@@ -110,6 +110,59 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
     return OK;
 }
 
+/* The account of a state, by its id, and whether the state is of a view that is not there any more,
+ * or that has lost the account. */
+static void find_account(const struct run *run, uint32_t payer, struct text id, bool is_of_view,
+                         struct carried *out)
+{
+    uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
+    out->state.account =
+        is_of_view && payer == MAP_NONE ? MAP_NONE : accounts_find(run->accounts, view, id);
+    if (is_of_view && out->state.account == MAP_NONE && !out->has_samples) {
+        out->is_gone = true;
+        out->state.account = accounts_find(run->accounts, NONE, id);
+    }
+}
+
+/* MAP_NONE: there is none of that name any more. */
+static uint32_t find_meter(const struct catalog *catalog, struct text name)
+{
+    uint32_t meter = 0;
+    while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, name)) {
+        meter++;
+    }
+    return meter < catalog->meter_count ? meter : (uint32_t)MAP_NONE;
+}
+
+/* Whether a meter of that aggregation leaves such a state. */
+static bool leaves_such(enum aggregate aggregate, bool has_samples, bool has_sum)
+{
+    if (!has_samples) {
+        return aggregate_picks(aggregate) || aggregate == AGGREGATE_TIME_WEIGHTED;
+    }
+    return has_sum ? aggregate == AGGREGATE_AVERAGE
+                   : aggregate == AGGREGATE_UNIQUE || aggregate == AGGREGATE_PERCENTILE;
+}
+
+static uint32_t find_series(struct run *run, uint32_t meter, uint32_t sku, struct text resource,
+                            yyjson_val *values)
+{
+    const struct catalog *catalog = run->catalog;
+    const struct meter *known = &catalog->meters[meter];
+    const uint32_t count = known->dimension_count;
+    struct text dimensions[DIMENSIONS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        struct text name = catalog->dimensions[known->dimensions[i].name];
+        struct text key = text_copy(&run->arena, name);
+        dimensions[i] = TEXT("");
+        (void)member_text(values, key.at, &dimensions[i]);
+    }
+    uint64_t hash = series_hash(meter, sku, resource, dimensions, count);
+    uint32_t series = series_find(&run->series, hash, meter, sku, resource, dimensions, count);
+    return series != NONE ? series
+                          : series_add(&run->series, hash, meter, sku, resource, dimensions, count);
+}
+
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
  * with who pays for the account when the bill ended that tells it, or later, as the run begins; of
  * an account that its view has no more, with whom that is lent to. */
@@ -129,49 +182,19 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     }
     out->state.is_open = yyjson_is_true(yyjson_obj_get(object, "open"));
     const struct catalog *catalog = run->catalog;
-    uint32_t sku = map_find(&catalog->sku_by_name, sku_name);
-    uint32_t meter = 0;
-    while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, meter_name)) {
-        meter++;
-    }
-    uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
-    bool is_of_view =
+    const bool is_of_view =
         yyjson_obj_get(object, "contract") || yyjson_get_len(yyjson_obj_get(object, "payer")) == 0;
-    out->state.account =
-        is_of_view && payer == MAP_NONE ? MAP_NONE : accounts_find(run->accounts, view, account);
-    if (is_of_view && out->state.account == MAP_NONE && !out->has_samples) {
-        out->is_gone = true; /* the view, or the account from its list */
-        out->state.account = accounts_find(run->accounts, NONE, account);
-    }
-    *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE &&
-                meter < catalog->meter_count && out->state.account != MAP_NONE;
+    find_account(run, payer, account, is_of_view, out);
+    const uint32_t sku = map_find(&catalog->sku_by_name, sku_name);
+    const uint32_t meter = find_meter(catalog, meter_name);
+    *is_known = (payer != MAP_NONE || out->is_gone) && sku != MAP_NONE && meter != MAP_NONE &&
+                out->state.account != MAP_NONE &&
+                leaves_such(catalog->meters[meter].aggregate, out->has_samples, has_sum);
     if (!*is_known) {
         return OK;
     }
-    enum aggregate aggregate = catalog->meters[meter].aggregate;
-    *is_known = out->has_samples
-                    ? (has_sum ? aggregate == AGGREGATE_AVERAGE
-                               : aggregate == AGGREGATE_UNIQUE || aggregate == AGGREGATE_PERCENTILE)
-                    : aggregate_picks(aggregate) || aggregate == AGGREGATE_TIME_WEIGHTED;
-    if (!*is_known) {
-        return OK;
-    }
-    const struct meter *known = &catalog->meters[meter];
-    struct text dimensions[DIMENSIONS_MAX];
-    yyjson_val *values = yyjson_obj_get(object, "dimensions");
-    for (uint32_t i = 0; i < known->dimension_count; i++) {
-        struct text name = catalog->dimensions[known->dimensions[i].name];
-        struct text key = text_copy(&run->arena, name);
-        dimensions[i] = TEXT("");
-        (void)member_text(values, key.at, &dimensions[i]);
-    }
-    uint64_t hash = series_hash(meter, sku, resource, dimensions, known->dimension_count);
     out->state.series =
-        series_find(&run->series, hash, meter, sku, resource, dimensions, known->dimension_count);
-    if (out->state.series == NONE) {
-        out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
-                                       known->dimension_count);
-    }
+        find_series(run, meter, sku, resource, yyjson_obj_get(object, "dimensions"));
     const instant since = at > run->period.from ? at : run->period.from;
     out->payer = accounts_payer(run->accounts, out->state.account, since);
     if (is_of_view && !out->has_samples &&
@@ -416,6 +439,28 @@ static void lend_states(struct run *run)
 
 /* ---- lines --------------------------------------------------------------------------------- */
 
+/* Of a meter, where somebody goes on with it; of a view that is gone, who it was lent to. */
+static enum status read_carried(struct run *run, yyjson_val *object, uint32_t payer, instant at,
+                                struct text line)
+{
+    bool is_known = false;
+    struct carried *last = add_carried(run);
+    *last = (struct carried){.raw = line};
+    enum status status = read_meter_state(run, object, payer, at, last, &is_known);
+    bool is_then = true; /* the bill of who goes on begins when the state is of */
+    if (is_known && last->is_gone) {
+        bool is_now = run->has_cuts ? at >= run->period.from : at == run->period.from;
+        is_then = is_now || payer == MAP_NONE;
+        is_known = is_now;
+    } else if (status == OK) {
+        uint32_t heir = is_known ? last->payer : payer;
+        is_then = goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), at);
+    }
+    status = status == OK && !is_then ? ERR_CONFLICT : status;
+    run->carried.count -= status != OK || !is_known;
+    return status;
+}
+
 static enum status read_opening_line(struct run *run, struct text line, instant *at)
 {
     yyjson_read_err json_err;
@@ -443,21 +488,7 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             status = read_bucket(run, object, payer, *at, &run->opening[run->opening_count]);
             run->opening_count += status == OK && payer != MAP_NONE;
         } else {
-            bool is_known = false;
-            struct carried *last = add_carried(run);
-            *last = (struct carried){.raw = line};
-            status = read_meter_state(run, object, payer, *at, last, &is_known);
-            if (is_known && last->is_gone) {
-                bool is_now = run->has_cuts ? *at >= run->period.from : *at == run->period.from;
-                status = status == OK && !is_now && payer != MAP_NONE ? ERR_CONFLICT : status;
-                is_known = is_now;
-            } else {
-                uint32_t heir = is_known ? last->payer : payer;
-                bool is_level = is_known && carried_is_level(run, last);
-                status = status == OK && !goes_on_at(run, payer, heir, is_level, *at) ? ERR_CONFLICT
-                                                                                      : status;
-            }
-            run->carried.count -= status != OK || !is_known;
+            status = read_carried(run, object, payer, *at, line);
         }
     }
     yyjson_doc_free(doc);

@@ -324,7 +324,7 @@ static bool is_of_no_step(struct run *run, const struct bucket_state *state, str
 {
     const bool is_ours = text_equal(node, TEXT("@commitment")) ||
                          text_equal(node, TEXT("@billing")) ||
-                         text_starts_with(node, TEXT("@override/")); /* records, no catalog */
+                         text_starts_with(node, TEXT("@override/"));    /* records, no catalog */
     const bool counts = node.size > 0 && node.at[node.size - 1] == ')'; /* what expressions ask */
     const bool is_empty = dec_is_zero(state->x) && dec_is_zero(state->y) &&
                           dec_is_zero(state->events) && state->sample_count == 0;

@@ -637,13 +637,14 @@ static uint32_t add_extreme(const struct standing *items, uint32_t count, bool i
     return 1u + is_beside;
 }
 
-uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
-                     instant turn_to, bool with_all, struct meter_state **out)
+/* All that may go on, in no order. */
+static struct standing *gather_standing(struct arena *arena, const struct book *book,
+                                        const struct book_view *view, instant turn_to,
+                                        bool with_all, uint32_t *standing_count)
 {
     struct standing *items = NULL;
-    uint32_t count = 0, made = 0;
+    uint32_t count = 0;
     const uint32_t others = book->kept.count + book->level_count + book->left.count;
-    *out = NULL;
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
         const struct meter *meter = meter_of(view, row->series);
@@ -681,6 +682,16 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
         state.told = view->cut.to;
         items[count++] = (struct standing){state, series_at(view->series, state.series)->rank, -1};
     }
+    *standing_count = count;
+    return items;
+}
+
+uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
+                     instant turn_to, bool with_all, struct meter_state **out)
+{
+    uint32_t count, made = 0;
+    struct standing *items = gather_standing(arena, book, view, turn_to, with_all, &count);
+    *out = NULL;
     if (count == 0) {
         return 0;
     }
