@@ -104,12 +104,13 @@ def tame_step(step, is_linear, is_cut):
     if kind == "tier":
         for key in ("mode", "attribute", "settle", "position"):
             body.pop(key, None)
-        if body.get("clock") == "row":
-            del body["clock"]
+    if body.get("clock") == "row":  # each half of a row would be a bucket
+        del body["clock"]
     if kind == "allowance":
         body.pop("attribute", None)
     if kind == "bound" and "min" in body:
         del body["min"]
+        body.pop("attribute", None)
         body.pop("settle", None)
         body.setdefault("max", Raw("17"))
     if kind == "allowance" and ("events" in body or "usage(" in str(body.get("quantity"))):
@@ -143,6 +144,8 @@ def tame_term(term, is_cut):
         return False  # a fee of each part is at another place among the charges than that of the whole
     for key in ("mode", "attribute", "best", "order") + ("measure",) * (not is_cut):
         body.pop(key, None)
+    if body.get("clock") == "row":
+        del body["clock"]
     for key, value in body.items():  # of each part it is what was used by then
         if is_cut and isinstance(value, str) and ("usage(" in value or "charges(" in value):
             body[key] = "true" if key == "where" else Raw("7")
