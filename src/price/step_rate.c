@@ -949,8 +949,8 @@ bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
 }
 
 /* What so much costs at the list rate of a charge, whose own quantity is what expressions ask. */
-static enum status list_of(struct work *work, const struct charge *charge, struct dec quantity,
-                           bool *has_list, struct dec *list)
+static enum status list_behind(struct work *work, const struct charge *charge, struct dec quantity,
+                               bool *has_list, struct dec *list)
 {
     const struct price *price = charge->price;
     struct charge at = *charge;
@@ -958,6 +958,7 @@ static enum status list_of(struct work *work, const struct charge *charge, struc
     *list = DEC_ZERO;
     for (uint32_t i = charge->next_step; i < price->step_count; i = price_step_after(price, i)) {
         const struct step *step = &price->steps[i];
+        work->asking = step; /* looks settings up when it says */
         if (step->kind == STEP_CONVERT) {
             struct charge of = at;
             of.quantity = quantity;
@@ -997,6 +998,15 @@ static enum status list_of(struct work *work, const struct charge *charge, struc
         }
     }
     return OK;
+}
+
+static enum status list_of(struct work *work, const struct charge *charge, struct dec quantity,
+                           bool *has_list, struct dec *list)
+{
+    const struct step *asking = work->asking;
+    enum status status = list_behind(work, charge, quantity, has_list, list);
+    work->asking = asking;
+    return status;
 }
 
 enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
