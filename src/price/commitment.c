@@ -197,9 +197,12 @@ static enum status number(struct work *work, const struct held_commitment *held,
                           const struct number *number, const struct charge *like,
                           struct period turn, struct dec *value)
 {
+    const struct step *asking = work->asking;
     work->commitment = held->commitment;
     work->asking = like->step;
-    TRY(number_value(work, number, like, turn, value));
+    enum status status = number_value(work, number, like, turn, value);
+    work->asking = asking; /* the cover goes on to ask of its rows */
+    TRY(status);
     if (dec_sign(*value) < 0) {
         return fail(work->err, ERR_INPUT, "%s must not be negative", what);
     }
