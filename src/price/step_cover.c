@@ -42,7 +42,8 @@ struct row {
 struct part {
     uint32_t held, row, effective; /* indices */
     struct dec quantity, units, capacity;
-    uint32_t next; /* of the row; NONE */
+    struct dec weight; /* 0: of a row that is covered whole, whose units are not to the last digit */
+    uint32_t next;     /* of the row; NONE */
 };
 struct cover {
     struct work *work;
@@ -272,8 +273,8 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
 
 /* Of a frozen cover parts become charges when all that the commitment takes of the row is known. */
 static enum status add_part(struct cover *cover, struct row *row,
-                            const struct held_commitment *held, struct dec quantity,
-                            struct dec units, struct dec capacity)
+                            const struct held_commitment *held, struct dec weight,
+                            struct dec quantity, struct dec units, struct dec capacity)
 {
     struct work *work = cover->work;
     uint32_t index = (uint32_t)(held - work->commitments->items), *last = &row->part;
@@ -292,6 +293,7 @@ static enum status add_part(struct cover *cover, struct row *row,
                                                       .quantity = quantity,
                                                       .units = units,
                                                       .capacity = capacity,
+                                                      .weight = weight,
                                                       .next = NONE};
     return OK;
 }
@@ -378,7 +380,8 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
         TRY(dec_subtract(charge->quantity, quantity, &charge->quantity, work->err));
     }
     return cover->step->cover.is_frozen
-               ? add_part(cover, row, held, quantity, need, capacity)
+               ? add_part(cover, row, held, pass->whole ? DEC_ZERO : match->weight, quantity, need,
+                          capacity)
                : cover_part(cover, row, held, is_all, quantity, need, effective, capacity);
 }
 
@@ -518,6 +521,32 @@ static enum status run_pass(struct cover *cover, struct cover_pass_state *state)
     return OK;
 }
 
+/* Of parts in the order of rows, those of one commitment from i to end: what is used of the turn is
+ * the same, and what lacks to it in the last digits is the last one's, whoever was covered last. */
+static enum status share_units(struct cover *cover, const struct sort_key *order, uint32_t i,
+                               uint32_t end)
+{
+    struct error *err = cover->work->err;
+    struct dec rest = DEC_ZERO, units;
+    for (uint32_t k = i; k < end; k++) {
+        const struct part *part = &cover->parts[order[k].low];
+        if (dec_is_zero(part->weight)) {
+            return OK;
+        }
+        TRY(dec_add(rest, part->units, &rest, err));
+    }
+    for (uint32_t k = i; k + 1 < end; k++) {
+        struct part *part = &cover->parts[order[k].low];
+        TRY(dec_multiply_round(part->quantity, part->weight, DEC_SCALE, ROUND_HALF_EVEN, &units,
+                               err));
+        part->units = units;
+        TRY(dec_subtract(rest, units, &rest, err));
+    }
+    cover->parts[order[end - 1].low].units = rest;
+    return OK;
+}
+
+/* The parts become charges, as they were taken. */
 static enum status make_parts(struct cover *cover)
 {
     struct work *work = cover->work;
@@ -540,31 +569,55 @@ static enum status make_parts(struct cover *cover)
     return OK;
 }
 
-/* Rows that are covered anew stand among those that were before, the next time: so what a turn of a
- * frozen cover costs is shared in the order of rows, whenever they were covered. */
-static enum status share_cost(struct cover *cover)
+/* What a turn costs is shared along the parts of one commitment, in the order of rows. */
+static enum status share_cost(struct cover *cover, const struct sort_key *order, uint32_t i,
+                              uint32_t end)
 {
     struct work *work = cover->work;
     struct commitments *all = work->commitments;
+    uint32_t held = cover->parts[order[i].low].held;
+    struct commitment_turn *turn = &all->items[held].turns[cover->turn];
+    for (uint32_t k = i; k < end; k++) {
+        const struct part *part = &cover->parts[order[k].low];
+        TRY(dec_subtract(turn->used, part->units, &turn->used, work->err));
+        TRY(dec_add(turn->left, part->units, &turn->left, work->err));
+    }
+    for (uint32_t k = i; k < end; k++) {
+        const struct part *part = &cover->parts[order[k].low];
+        TRY(commitments_use(work, turn, part->units, &all->effective[part->effective].value));
+    }
+    return OK;
+}
+
+static uint32_t end_of_held(const struct cover *cover, const struct sort_key *order, uint32_t i)
+{
+    uint32_t held = cover->parts[order[i].low].held;
+    while (i < cover->part_count && cover->parts[order[i].low].held == held) {
+        i++;
+    }
+    return i;
+}
+
+/* Of a frozen cover.  Rows that are covered later stand among those that were before, when it runs
+ * the next time: so nothing of what a turn comes to depends on when they were covered. */
+static enum status finish_parts(struct cover *cover)
+{
+    struct arena *arena = cover->work->arena;
     uint32_t count = cover->part_count;
-    struct sort_key *order = arena_alloc(work->arena, (count + 1u) * sizeof *order);
+    struct sort_key *order = arena_alloc(arena, (count + 1u) * sizeof *order);
     for (uint32_t i = 0; i < count; i++) {
         const struct part *part = &cover->parts[i];
         order[i] = (struct sort_key){(uint64_t)part->held << 32 | part->row, i};
     }
-    (void)sort_keys(work->arena, order, count);
+    (void)sort_keys(arena, order, count);
     for (uint32_t i = 0, end; i < count; i = end) {
-        uint32_t held = cover->parts[order[i].low].held;
-        struct commitment_turn *turn = &all->items[held].turns[cover->turn];
-        for (end = i; end < count && cover->parts[order[end].low].held == held; end++) {
-            TRY(dec_subtract(turn->used, cover->parts[order[end].low].units, &turn->used,
-                             work->err));
-            TRY(dec_add(turn->left, cover->parts[order[end].low].units, &turn->left, work->err));
-        }
-        for (uint32_t k = i; k < end; k++) {
-            const struct part *part = &cover->parts[order[k].low];
-            TRY(commitments_use(work, turn, part->units, &all->effective[part->effective].value));
-        }
+        end = end_of_held(cover, order, i);
+        TRY(share_units(cover, order, i, end));
+    }
+    TRY(make_parts(cover));
+    for (uint32_t i = 0, end; i < count; i = end) {
+        end = end_of_held(cover, order, i);
+        TRY(share_cost(cover, order, i, end));
     }
     cover->part_count = 0;
     return OK;
@@ -585,8 +638,7 @@ static enum status run_turn(struct cover *cover)
         }
     }
     if (cover->part_count > 0) {
-        TRY(make_parts(cover));
-        TRY(share_cost(cover));
+        TRY(finish_parts(cover));
     }
     for (uint32_t i = 0; i < cover->row_count; i++) {
         if (cover->rows[i].charge != NONE) {
