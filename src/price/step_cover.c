@@ -42,7 +42,7 @@ struct row {
 struct part {
     uint32_t held, row, effective; /* indices */
     struct dec quantity, units, capacity;
-    struct dec weight; /* 0: of a row that is covered whole, whose units are not to the last digit */
+    struct dec weight; /* 0: of a row that is covered whole, whose units are nearly that */
     uint32_t next;     /* of the row; NONE */
 };
 struct cover {
