@@ -165,15 +165,20 @@ bool accounts_is_bare(const struct accounts *accounts, uint32_t account)
     return view != NONE && accounts->views[view].buyer_is_bare;
 }
 
+bool accounts_has_bills(const struct accounts *accounts, uint32_t payer)
+{
+    const uint32_t view = accounts_view(accounts, payer);
+    return view == NONE ? payer != accounts->nobody : accounts->views[view].buyer == payer;
+}
+
 bool accounts_is_billed(const struct accounts *accounts, const struct catalog *catalog,
                         uint32_t payer, instant at)
 {
-    uint32_t view = accounts_view(accounts, payer);
-    if (view == NONE) {
-        return payer != accounts->nobody;
-    }
-    const struct contract *contract = &catalog->contracts[accounts->views[view].contract];
-    return accounts->views[view].buyer == payer && contract->from <= at && at < contract->to;
+    const uint32_t view = accounts_view(accounts, payer);
+    const struct contract *contract =
+        view == NONE ? NULL : &catalog->contracts[accounts->views[view].contract];
+    return accounts_has_bills(accounts, payer) &&
+           (!contract || (contract->from <= at && at < contract->to));
 }
 
 bool accounts_is_paid_by(const struct accounts *accounts, const struct catalog *catalog,

@@ -221,6 +221,8 @@ struct text accounts_buyer_meant(const struct accounts *accounts, uint32_t buyer
  * does not hold for it. */
 bool accounts_is_billed(const struct accounts *accounts, const struct catalog *catalog,
                         uint32_t payer, instant at);
+/* False of who has no bill at any time: nobody, and accounts of a view that are not its buyer. */
+bool accounts_has_bills(const struct accounts *accounts, uint32_t payer);
 /* The view whose account it is; NONE: of no view. */
 static inline uint32_t accounts_view(const struct accounts *accounts, uint32_t account)
 {

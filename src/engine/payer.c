@@ -250,6 +250,9 @@ void payer_count_bill(struct worker *worker, const struct bill *bill)
 
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
 {
+    if (!accounts_has_bills(worker->run->accounts, payer)) {
+        return; /* it keeps states for others, and has no bill that is missing */
+    }
     worker->settle.failures.items =
         arena_room(&worker->arena, worker->settle.failures.items, worker->settle.failures.count,
                    &worker->settle.failures.capacity, sizeof *worker->settle.failures.items);

@@ -190,6 +190,12 @@ enum status unbilled_check(const struct run *run, uint32_t payer, struct error *
                     "known: correct that first, and give the closing of the correction",
                     to);
     }
+    if (!accounts_has_bills(run->accounts, by)) {
+        return fail(err, ERR_CONFLICT,
+                    "what its accounts go on with is not known, since who had them before %s was "
+                    "not billed: correct that first, and give the closing of the correction",
+                    to);
+    }
     return fail(err, ERR_CONFLICT,
                 "it has accounts of %.*s, which was not billed for the time before %s, so what "
                 "these go on with is not known: correct that first, and give the closing of the "
