@@ -207,7 +207,7 @@ class Bill(ChargeSteps, CoverSteps):
         dims = tuple(item for item in row.dims if item[1])
         place = (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else (
             row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ()) if row.price.hourly else None
-        return (row.account, row.sku, row.unit, id(row.price.whole), dims, flow.conversion, flow.tier, like.rate, like.step, like.kind, like.grant,
+        return (row.account, row.sku, row.unit, id(getattr(row.price, "whole", row.price)), dims, flow.conversion, flow.tier, like.rate, like.step, like.kind, like.grant,
                 contract and contract["id"], place)
 
     def minor(self, row):
@@ -883,7 +883,7 @@ class Bill(ChargeSteps, CoverSteps):
         one of its account, SKU and price."""
         if quantize(quantity * rate / per) == quantity * rate / per:
             return quantity * rate / per
-        key = row.account, row.sku, id(row.price.whole), id(step), rate
+        key = row.account, row.sku, id(getattr(row.price, "whole", row.price)), id(step), rate
         if self.lines_are_rounded:
             dims, contract = tuple(item for item in row.dims if item[1]), self.contract(row)
             key += (row.unit, dims, contract and contract["id"], getattr(flow, "conversion", None), flow.tier if adjusts else None,
@@ -1395,7 +1395,7 @@ class Bill(ChargeSteps, CoverSteps):
     def line_key(self, row, flow, step):
         contract = self.contract(row)
         dims = tuple(item for item in row.dims if item[1])  # what a meter lacks is as what is empty
-        return (row.account, row.sku, row.unit, id(row.price.whole), dims, getattr(flow, "conversion", None), flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
+        return (row.account, row.sku, row.unit, id(getattr(row.price, "whole", row.price)), dims, getattr(flow, "conversion", None), flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
                 self.turn(row, step), contract and contract["id"],
                 (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else
                 (row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ())
