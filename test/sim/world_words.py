@@ -13,7 +13,7 @@ def add(world):
     say_more(world, world, "words/", (tier_percents, settled_tiers, both_limits, part_digits, amounts, filters, override_scopes,
                                     lookups, limits, both_ends, whole_parts, standing, totals, wallet_keys, units, lists, own_currencies, spots, row_tables, meter_tables, options, groups, long_rollover,
                                     pers, more_keys, restarts, row_clocks, flats, spread_least, more_clocks, attribute_prices, cover_words, periods,
-                                    override_covers, meter_usage))
+                                    override_covers, meter_usage, more_scopes))
 
 
 def say_more(world, of, stream, others=()):
@@ -776,3 +776,24 @@ def meter_usage(world, rng):
     for body in usage_steps(world.catalog, "allowance", "tier", "fee", "bound", "commit", "discount", "markup"):
         for key, value in list(body.items()):
             body[key] = other(value)
+
+
+def more_scopes(world, rng):
+    """Wallets of resources; fixed amounts of none, or of as many as a period has days beyond some, and those of a contract's scope."""
+    for steps in step_lists(world.catalog):
+        for step in steps:
+            ((kind, body),) = step.items()
+            if kind == "credit" and not {"share", "settings_at", "top_up"} & set(body) and rng.random() < 0.5 and not any(
+                    {"cost", "account"} & set(grant) for grant in body["grants"]):
+                body["scope"] = "resource"
+                world.has("wallets.resource")
+    for step in fixed_steps(world.catalog):
+        if rng.random() < 0.3:
+            step["fixed"]["quantity"] = rng.choice([Raw("0"), "max(0, period.days - 30)"])
+            world.has("fixed.none")
+    for contract in world.catalog.get("contracts", []):
+        for price in contract.get("prices", []):
+            for steps in [price["steps"], *price.get("components", {}).values()] if isinstance(price, dict) else ():
+                if steps and "fixed" in steps[0] and "scope" not in steps[0]["fixed"] and "'part'" not in str(price) and rng.random() < 0.4:
+                    steps[0]["fixed"]["scope"] = "contract"
+                    world.has("fixed.contract")
