@@ -11,6 +11,7 @@
 #ifndef FARTHING_BASE_HASH_H
 #define FARTHING_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/text.h"
@@ -56,7 +57,7 @@ static inline struct hash128 hash_add(struct hash128 a, struct hash128 b)
     return (struct hash128){(uint64_t)sum, (uint64_t)(sum >> 64)};
 }
 
-static inline int hash_equal(struct hash128 a, struct hash128 b)
+static inline bool hash_equal(struct hash128 a, struct hash128 b)
 {
     return a.low == b.low && a.high == b.high;
 }

@@ -113,8 +113,8 @@ void case_finding(struct case_run *run, const char *format, ...)
 void name_list_add(struct arena *arena, struct name_list *list, struct text name);
 uint32_t name_list_find(const struct name_list *list, struct text name); /* or NONE */
 
-/* Runs the case and leaves findings; the folder is made by the caller and has been removed by
- * nobody. An error is of the machine (disk, memory), never of the case. */
+/* Runs the case and leaves findings, and the folder, which it makes, with its runs in it: the
+ * caller removes that. An error is of the machine (disk, memory), never of the case. */
 enum status case_run(struct case_run *run, struct error *err);
 
 /* A time with or without zone, minutes or hours; UTC when it names no zone. */

@@ -7,6 +7,8 @@
  */
 #include "catalog/step.h"
 
+#include <assert.h>
+
 #include "base/nofloat.h"
 
 static const char *const kind_names[STEP_KINDS] = {
@@ -23,6 +25,7 @@ static const char *const kind_names[STEP_KINDS] = {
 
 const char *step_kind_name(enum step_kind kind)
 {
+    assert((unsigned)kind < STEP_KINDS); /* nobody writes a tally */
     return kind_names[kind];
 }
 

@@ -1,15 +1,15 @@
 /* output.h - output files, written whole or not at all.
  *
- *     output_open --> output_file_open, output_append ... --> output_commit: all have their names,
- * on disk
- *                                                        \-> output_abort:  none has
+ *     output_open --> output_file_open, output_append ...
+ *                       --> output_commit: all have their names, on disk
+ *                       --> output_abort:  none has
  *
  * Files are written under hidden temporary names in their folder and renamed at the end, all or
  * none.  Of two runs that end at once in one folder, each gives its names alone.  Threads append in
  * an order that is known beforehand by taking turns:
  *
- *     make the bytes of partition p; output_turn_take(output, p); output_append ...;
- * output_turn_give(output)
+ *     make the bytes of partition p
+ *     output_turn_take(output, p); output_append ...; output_turn_give(output)
  *
  * A thread whose turn has not come waits, so at most one partition a thread is held in memory.
  */
@@ -30,8 +30,8 @@ enum { OUTPUT_BUFFER_LEAST_BYTES = 1024 * 1024 };
 struct output_options {
     size_t buffer_bytes; /* what is written of a file at once, whole blocks of HASH_BLOCK_BYTES;
                             less than the least: that */
-    bool replace; /* files of an earlier run may be there, and are replaced at the commit */
-    bool beside;  /* other files may be there, and stay */
+    bool replace;        /* files of an earlier run may be there, and are replaced at the commit */
+    bool beside;         /* other files may be there, and stay */
     /* Which other files of the folder go with those that are replaced: what an earlier run has
      * written besides, and would be taken for a part of this one.  NULL: none. */
     bool (*is_outdated)(const void *context, struct text name);

@@ -354,7 +354,7 @@ struct usage_row {
     uint32_t value;                 /* what the total does not hold, in book->values; NONE */
     const struct event_name *event; /* with `grain: event`; else NULL */
     instant to;                     /* end of the slot; set by book_close, and so is */
-    struct dec quantity;            /* sum, count, max or latest */
+    struct dec quantity;            /* what the meter makes of it, less what was billed */
     struct total total;
 };
 
