@@ -82,7 +82,8 @@ class ScopeRow:
     def place(self):
         """Where it stands among others, behind all rows."""
         flow = self.flows[0]
-        return (self.time, self.account.encode(), self.sku.encode(), self.price.name.encode(),
+        return (self.time, self.account.encode(), self.resource.encode(), self.sku.encode(),
+                [(name.encode(), str(value).encode()) for name, value in sorted(self.dims)], self.price.name.encode(),
                 self.price.start, self.contract["id"].encode() if self.contract else b"",
                 flow.step.encode(), flow.tier or times.MAX, flow.amount, flow.net())
 
