@@ -274,6 +274,14 @@ static const struct price *first_price(const struct work *work, const struct ste
     return found;
 }
 
+/* The SKU that a price's own wallet is of, whatever came to it first: a charge of a shared step, say,
+ * which has none. */
+static uint32_t sold_of(const struct charge *like)
+{
+    const struct price *price = like->price;
+    return like->sku == NONE && price->skus && price->sku_count == 1 ? price->skus[0] : like->sku;
+}
+
 /* The fee for what comes into a wallet, so many times: a charge of its own, beside those of a price
  * or behind those that the term takes, under the contract in force then. */
 enum status wallet_buy(struct work *work, const struct wallet *wallet, const struct bucket *bucket,
@@ -295,7 +303,9 @@ enum status wallet_buy(struct work *work, const struct wallet *wallet, const str
     if (!work->term && turn_end_is_pooled(step)) {
         fee.price = first_price(work, step, at);
     }
-    fee.sku = work->term || turn_end_is_pooled(step) ? NONE : like->sku;
+    fee.sku = work->term || turn_end_is_pooled(step) ? NONE
+              : step->shared == NONE                 ? sold_of(like)
+                                                     : like->sku;
     fee.series = fee.row = fee.tier = fee.of = NONE;
     fee.order = CHARGE_OF_NO_ROW;
     fee.merged = NULL;
