@@ -201,6 +201,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         !accounts_is_billed(run->accounts, catalog, out->payer, since)) {
         out->is_gone = true;
     }
+    out->is_lent = yyjson_is_true(yyjson_obj_get(object, "lent"));
+    out->is_gone = out->is_gone || out->is_lent;
     if (out->is_gone) {
         out->state.account = accounts_own(run->accounts, out->state.account);
         out->payer = MAP_NONE;
@@ -379,7 +381,7 @@ static void lend_states_of(struct run *run, const struct told *told, uint32_t co
     const bool has_copies = accounts_has_copies(accounts, own), was_gone = best.is_gone;
     const uint32_t first = has_copies ? accounts->copy_first[own] : 0,
                    end = has_copies ? accounts->copy_first[own + 1] : 0;
-    bool is_homeless = was_gone;
+    bool is_homeless = was_gone && !best.is_lent;
     if (aggregate != AGGREGATE_TIME_WEIGHTED) {
         best.state.is_open = false; /* a slot that goes on is not lent */
     }
@@ -413,7 +415,7 @@ static void lend_states(struct run *run)
         const struct meter_state *state = &carried->state;
         const uint32_t own = accounts_own(accounts, state->account);
         if (!carried->is_copy && !carried->has_samples &&
-            (carried->is_gone || accounts_has_copies(accounts, own))) {
+            ((carried->is_gone && !carried->is_lent) || accounts_has_copies(accounts, own))) {
             told[count++] = (struct told){own, state->series, state->account, i};
         }
     }

@@ -15,6 +15,7 @@ struct carried {
     struct text raw;  /* its line */
     bool is_copy;     /* for another payer */
     bool is_gone;     /* of a view that is not there any more, or has not the account: of nobody */
+    bool is_lent;     /* a level inside its own bill: of nobody, for those who begin then */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
 

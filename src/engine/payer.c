@@ -58,6 +58,9 @@ struct book_view payer_view(const struct run *run, const struct pricing *pricing
                               .payer = pricing->payer,
                               .base = pricing->base,
                               .cut = pricing->cut,
+                              .lends_at = run->has_cuts && pricing->cut.to > run->period.to
+                                              ? run->period.to
+                                              : 0,
                               .steady = is_steady ? run->steady_payer : NULL};
 }
 

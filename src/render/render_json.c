@@ -321,6 +321,10 @@ static void add_meter_state(struct buffer *out, const struct pricing *pricing,
         add_json_key(out, "open");
         buffer_add_text(out, TEXT("true"));
     }
+    if (state->is_lent) {
+        add_json_key(out, "lent");
+        buffer_add_text(out, TEXT("true"));
+    }
     buffer_add_text(out, TEXT("}\n"));
 }
 

@@ -644,7 +644,8 @@ static struct standing *gather_standing(struct arena *arena, const struct book *
 {
     struct standing *items = NULL;
     uint32_t count = 0;
-    const uint32_t others = book->kept.count + book->level_count + book->left.count;
+    const uint32_t others =
+        book->kept.count + book->level_count + book->left.count + book->lent.count;
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
         const struct meter *meter = meter_of(view, row->series);
@@ -661,7 +662,7 @@ static struct standing *gather_standing(struct arena *arena, const struct book *
             items = arena_alloc(arena, (book->row_count - i + others) * sizeof *items);
         }
         items[count++] = (struct standing){{row->account, row->series, value->value, value->at,
-                                            view->cut.to, value->source, value->id, open},
+                                            view->cut.to, value->source, value->id, open, false},
                                            row->rank,
                                            row->slot_s};
     }
@@ -676,6 +677,13 @@ static struct standing *gather_standing(struct arena *arena, const struct book *
     }
     for (uint32_t i = 0; !with_all && i < book->left.count; i++) {
         count += stand_level(view, &book->left.items[i], turn_to, &items[count]);
+    }
+    for (uint32_t i = 0; !with_all && i < book->lent.count; i++) {
+        const struct meter_state *lent = &book->lent.items[i];
+        if (meter_of(view, lent->series)->carry) {
+            items[count++] =
+                (struct standing){*lent, series_at(view->series, lent->series)->rank, -1};
+        }
     }
     for (uint32_t i = 0; i < book->kept.count; i++) {
         struct meter_state state = book->kept.items[i];

@@ -296,7 +296,7 @@ static void keep_name(struct book *book, struct level *level)
 }
 
 /* Goes on to an instant, and notes what the level is as its account leaves the payer. */
-static enum status go_on(struct book *book, const struct book_view *view, struct level *level,
+static enum status pass(struct book *book, const struct book_view *view, struct level *level,
                          instant to, struct error *err)
 {
     while (level->with_to <= to && level->with_to < INSTANT_MAX) { /* a bill may end there */
@@ -311,6 +311,25 @@ static enum status go_on(struct book *book, const struct book_view *view, struct
         }
     }
     return advance(book, view, level, to, err);
+}
+
+/* The same, and notes what the level was as bills of other turns began, before it changed. */
+static enum status go_on(struct book *book, const struct book_view *view, struct level *level,
+                         instant to, struct error *err)
+{
+    const instant at = view->lends_at;
+    if (at > 0 && !level->is_lent && at <= to) {
+        TRY(pass(book, view, level, at, err));
+        level->is_lent = true;
+        if (level->is_with && !dec_is_zero(level->state.value)) {
+            keep_name(book, level);
+            struct meter_state lent = level->state;
+            lent.told = at;
+            lent.is_lent = true;
+            book_add_state(book, &book->lent, &lent);
+        }
+    }
+    return pass(book, view, level, to, err);
 }
 
 /* Takes the states that are told of the level up to an instant. */
@@ -342,6 +361,12 @@ static enum status finish_level(struct book *book, const struct book_view *view,
     TRY(take_told(book, view, level, view->cut.to, err));
     TRY(go_on(book, view, level, view->cut.to, err));
     keep_name(book, level);
+    struct meter_states *lent = &book->lent;
+    if (lent->count > 0 && lent->items[lent->count - 1].account == level->state.account &&
+        lent->items[lent->count - 1].series == level->state.series &&
+        level->state.at < view->lends_at) {
+        lent->count--; /* it has not changed since: what is told at the end says so */
+    }
     level->state.told = level->is_with ? view->cut.to : level->state.told;
     if (level->is_with && dec_is_zero(level->state.value) && level->state.at >= view->cut.from &&
         level->with_to < INSTANT_MAX) {

@@ -388,6 +388,7 @@ struct meter_state {
     instant told;
     struct text source, id;
     bool is_open; /* of a slot, or level, that goes on: the bill was cut inside it */
+    bool is_lent; /* of a level inside its bill: for others alone, who begin then */
 };
 struct meter_states {
     struct meter_state *items;
@@ -421,6 +422,7 @@ struct level {
     instant since;            /* up to then it is in rows */
     bool is_with;             /* its account is the payer's there, or was until the cut's end */
     instant with_to;          /* and this holds until then */
+    bool is_lent;             /* what it was at view->lends_at is noted */
 };
 
 /* Where the reading of samples is. */
@@ -454,6 +456,7 @@ struct book {
     struct meter_states told; /* levels that were carried in */
     struct meter_states left; /* levels of accounts that have left the payer, as they did; and those
                                  that have become nothing, of accounts that may yet leave */
+    struct meter_states lent; /* levels that change behind view->lends_at, as they were then */
     struct meter_states kept; /* states that make no row in this bill, but go on */
 };
 /* records_expected: so many will be folded, more or less.  How much memory a book takes from the
@@ -501,6 +504,7 @@ struct book_view {
     uint32_t payer;
     instant base; /* what slot_s counts from */
     struct period cut;
+    instant lends_at;       /* inside the cut, as bills of other turns begin; 0: never */
     const uint32_t *steady; /* by account: not NONE where nothing but the hour ends a slot inside
                                the cut; NULL: of none is that known */
 };
