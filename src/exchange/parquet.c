@@ -38,6 +38,7 @@ struct parquet {
     int (*create_config)(void **);
     int (*set_config)(void *, const char *, const char *);
     void (*destroy_config)(void **);
+    void (*free)(void *);
     int (*open)(const char *, void **, void *, char **);
     void (*close)(void **);
     int (*connect)(void *, void **);
@@ -80,6 +81,7 @@ static enum status load_library(struct parquet *p, struct error *err)
         {"duckdb_create_config", (void **)&p->create_config},
         {"duckdb_set_config", (void **)&p->set_config},
         {"duckdb_destroy_config", (void **)&p->destroy_config},
+        {"duckdb_free", (void **)&p->free},
         {"duckdb_open_ext", (void **)&p->open},
         {"duckdb_close", (void **)&p->close},
         {"duckdb_connect", (void **)&p->connect},
@@ -134,8 +136,14 @@ static enum status open_database(struct parquet *p, int threads, size_t memory_b
     if (config) {
         p->destroy_config(&config);
     }
-    return is_good ? OK
-                   : fail(err, ERR_IO, "DuckDB does not start: %s", why ? why : "no reason given");
+    if (is_good) {
+        return OK;
+    }
+    (void)fail(err, ERR_IO, "DuckDB does not start: %s", why ? why : "no reason given");
+    if (why) {
+        p->free(why);
+    }
+    return ERR_IO;
 }
 
 enum status parquet_open(struct arena *arena, int threads, size_t memory_bytes,
