@@ -525,10 +525,11 @@ static bool row_is_on_line(const struct priced *priced, const struct sort_key *o
     const uint32_t index = (uint32_t)order[at].low, row = priced->charges[index].row;
     for (uint32_t k = at; k-- > 0;) {
         const uint32_t i = (uint32_t)order[k].low;
-        if (priced->charges[i].row != row) {
+        const struct charge *charge = &priced->charges[i];
+        if (charge->row != row && order[k].high != order[at].high) {
             return false;
         }
-        if (priced->charges[i].of == NONE && lines[i] == lines[index]) {
+        if (charge->row == row && charge->of == NONE && lines[i] == lines[index]) {
             return true;
         }
     }
