@@ -104,7 +104,7 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
 }
 
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            struct grant_state *state);
+                            struct grant_state *state, instant there_since);
 
 /* Whether a step of another version, or of another price that shares it, has the wallet as its own:
  * a version with another scope or other keys has wallets of its own. */
@@ -168,7 +168,7 @@ enum status wallet_find(struct work *work, const struct step *step, const struct
     work->wallets[work->wallet_count++] = wallet;
     *found = wallet;
     for (uint32_t i = 0; i < wallet->held; i++) {
-        TRY(buy_late(work, wallet, &wallet->grants[i]));
+        TRY(buy_late(work, wallet, &wallet->grants[i], INSTANT_MIN));
     }
     return OK;
 }
@@ -455,20 +455,24 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
                       grant->cost);
 }
 
-/* What came in another bill, or in the time of another version, when nobody had the wallet. */
+/* When what is there now of a grant came. */
+static instant came_last(const struct grant *grant, instant now)
+{
+    instant turn = grant->recurs ? clock_turn(&grant->every, now).from : grant->from;
+    return turn > grant->from ? turn : grant->from;
+}
+
+/* What came in another bill, or in the time of another version, when nobody had the wallet; what is
+ * there since an instant by the version before came no earlier, whatever this one says. */
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            struct grant_state *state)
+                            struct grant_state *state, instant there_since)
 {
     const struct grant *grant = wallet_grant(wallet, state);
     if (!grant->has_cost || !state->has_begun || state->has_ended || state->is_gone) {
         return OK;
     }
-    instant came = grant->from;
-    if (grant->recurs) {
-        instant turn = clock_turn(&grant->every, state->now).from;
-        came = turn > came ? turn : came;
-    }
-    return buy_grant(work, wallet, state, came);
+    instant came = came_last(grant, state->now);
+    return buy_grant(work, wallet, state, came > there_since ? came : there_since);
 }
 
 static enum status happen(struct work *work, const struct wallet *wallet, struct grant_state *state,
@@ -588,7 +592,9 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     uint32_t held, count;
     TRY(find_grants(work, step, charge, account, old_count, &grants, &held));
     bool *is_new = arena_alloc(work->arena, held + 1u);
+    instant *since = arena_alloc(work->arena, (held + 1u) * sizeof *since);
     for (uint32_t i = 0; i < held; i++) {
+        since[i] = INSTANT_MIN;
         is_new[i] = !work->buckets[grants[i].bucket].is_opened;
         if (!is_new[i] && grants[i].now < wallet->now) {
             grants[i].now = wallet->now; /* in the time of versions without it nothing came */
@@ -613,6 +619,9 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             grants[i].has_begun = grants[i].has_ended = false;
             continue;
         }
+        if (o < wallet->held) { /* those behind are of versions before that one */
+            since[i] = came_last(wallet_grant(wallet, &old[o]), old[o].now);
+        }
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && grant->from <= wallet->now;
         grants[i].has_ended = old[o].has_ended && grant->to <= wallet->now;
@@ -627,7 +636,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
         TRY(wallet_bucket(work, step, charge, WALLET_TOP_UP, &wallet->top_up));
     }
     for (uint32_t i = 0; i < held; i++) {
-        TRY(buy_late(work, wallet, &grants[i]));
+        TRY(buy_late(work, wallet, &grants[i], since[i]));
     }
     return advance_new(work, wallet, is_new);
 }
