@@ -552,6 +552,29 @@ enum status step_commit_enter(struct work *work, const struct step *step,
     return OK;
 }
 
+/* Whether a term promises something in a turn of this bill that no charge has come to: its bucket
+ * is opened when all charges have, and what has rolled over goes through it. */
+static bool is_promised_unused(const struct work *work, const struct step *step,
+                               const struct charge *charge, struct period turn)
+{
+    const struct term *term = work->term;
+    if (!term || step->scope == SCOPE_RESOURCE || step->by_count > 0 ||
+        turn.to <= work->pricing->cut.from) {
+        return false;
+    }
+    const struct contract *contract = term->level == LEVEL_CONTRACT   ? term->contract
+                                      : step->scope == SCOPE_CONTRACT ? charge->contract
+                                                                      : NULL;
+    if (contract && (contract->from >= turn.to || contract->to <= turn.from)) {
+        return false;
+    }
+    if (step->scope != SCOPE_ACCOUNT) {
+        return term->level != LEVEL_PLAN;
+    }
+    struct period force = term_in_force(work, term, NULL, charge->account, turn);
+    return force.from < turn.to;
+}
+
 /* What the turn before left beyond its promise, as far as it counts in this one: by what it had of
  * the one before it itself. */
 enum status step_commit_rolled(struct work *work, const struct step *step,
@@ -573,7 +596,14 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
         }
     }
     if (!bucket_find_past(work, step, &before, past, &x, &high, &events)) {
-        return OK;
+        if (step->commit.is_prepaid || !is_promised_unused(work, step, &before, past)) {
+            return OK;
+        }
+        x = DEC_ZERO;
+        TRY(step_commit_rolled(work, step, &before, past, &events));
+        if (dec_is_zero(events)) {
+            return OK;
+        }
     }
     struct charge_values values;
     TRY(charge_numbers(work, step, &before, past, &values));
