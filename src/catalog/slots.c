@@ -321,6 +321,15 @@ static void add_clock(struct clock_list *clocks, uint32_t clock)
     clocks->items[clocks->count++] = clock;
 }
 
+/* Whether rows of a price may be of the meter that a tally is of, when it is of one: a meter that
+ * counts one SKU is of no other's price. */
+static bool tally_may_count(const struct catalog *catalog, const struct tally *tally,
+                            const struct price *price)
+{
+    uint32_t sku = tally->sku == NONE ? catalog->meters[tally->meter].sku : NONE;
+    return sku == NONE || sku == MAP_NONE || price->skus == NULL || price_has_sku(price, sku);
+}
+
 /* What a step that counts for others means for where rows are cut: as those do. */
 static void collect_tally_clocks(struct price *price, struct slot_clock *items,
                                  struct clock_list *clocks)
@@ -328,7 +337,7 @@ static void collect_tally_clocks(struct price *price, struct slot_clock *items,
     struct catalog *catalog = clocks->loader->catalog;
     for (uint32_t t = 0; t < catalog->tally_count; t++) {
         const struct tally *tally = &catalog->tallies[t];
-        if (tally_fits(tally, price)) {
+        if (tally_fits(tally, price) && tally_may_count(catalog, tally, price)) {
             price->asks_contract = price->asks_contract || step_asks_contract(&tally->step, false);
             add_clock(clocks, find_slot_clock(catalog, &tally->step, tally, items));
         }
