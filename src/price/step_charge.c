@@ -238,10 +238,9 @@ static enum status run_bound(struct work *work, struct entry *entry)
         TRY(step_above(entry->before, values->max, &before, work->err));
         TRY(step_above(entry->after, values->max, &after, work->err));
         TRY(dec_subtract(before, after, &over, work->err));
-        if (step->bound.has_min) { /* which is held against what is left */
-            struct dec *taken = &work->buckets[entry->bucket].high;
-            TRY(dec_subtract(*taken, over, taken, work->err));
-        }
+        /* A minimum is held against what is left: this version's, or that of one to come. */
+        struct dec *taken = &work->buckets[entry->bucket].high;
+        TRY(dec_subtract(*taken, over, taken, work->err));
         before = dec_min(entry->before, values->max);
         after = dec_min(entry->after, values->max);
     } else {
