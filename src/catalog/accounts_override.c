@@ -138,6 +138,7 @@ struct covers {
     uint32_t count;
     uint32_t *clocks; /* in catalog->slot_clocks */
     uint32_t clock_count;
+    bool asks_contract;
     bool is_read, is_good;
 };
 
@@ -155,6 +156,7 @@ static void add_clocks(struct arena *arena, const struct step *step, struct cove
     }
     covers->clocks = clocks;
     covers->clock_count = count;
+    covers->asks_contract = covers->asks_contract || cover->asks_contract;
 }
 
 static const struct step *find_cover(const struct catalog *catalog, struct text name)
@@ -428,6 +430,7 @@ static uint32_t make_price(const struct finish *finish, struct making *making,
         .grain = GRAIN_MONTH,
         .steps = steps,
         .step_count = covers->count + 1,
+        .asks_contract = covers->asks_contract,
         .clocks = covers->clocks,
         .clock_count = covers->clock_count,
         .owner = OWNER_OVERRIDE + override,

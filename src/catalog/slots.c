@@ -402,6 +402,7 @@ static void collect_cover_clocks(struct loader *loader, struct slot_clock *items
             collect_clocks(loader, &alone, false, items);
             step->cover.clocks = alone.clocks;
             step->cover.clock_count = alone.clock_count;
+            step->cover.asks_contract = alone.asks_contract;
         }
     }
 }
