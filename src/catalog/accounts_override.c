@@ -385,8 +385,7 @@ static uint32_t prepare(const struct finish *finish, const struct override_rows 
     making->overrides = arena_calloc(arena, override_count, sizeof *making->overrides);
     making->indices = arena_alloc(arena, price_count * sizeof *making->indices);
     making->skus = arena_alloc(arena, (sku_count + 1) * sizeof *making->skus);
-    making->covers =
-        arena_calloc(stage, builder->values.items.count + 1u, sizeof *making->covers);
+    making->covers = arena_calloc(stage, builder->values.items.count + 1u, sizeof *making->covers);
     struct curves *curves = &making->curves;
     curves->key = arena_alloc(stage, (3 * (size_t)longest + 3) * sizeof *curves->key);
     curves->node_of_sku = arena_alloc(stage, (sku_count + 1) * sizeof *curves->node_of_sku);

@@ -575,9 +575,9 @@ struct cover_pass {
 struct step_cover {
     const struct cover_pass *passes;
     uint32_t pass_count;
-    bool shows_negation;    /* covered charges cost what they would, and are taken back */
-    bool is_frozen;         /* what was billed stays as it was: see struct covered_before */
-    bool asks_contract;     /* of a shared one, which an override may pass: its own, as of a price */
+    bool shows_negation; /* covered charges cost what they would, and are taken back */
+    bool is_frozen;      /* what was billed stays as it was: see struct covered_before */
+    bool asks_contract;  /* of a shared one, which an override may pass: its own, as of a price */
     const uint32_t *clocks; /* of a shared one: its own, in catalog->slot_clocks */
     uint32_t clock_count;
 };

@@ -158,8 +158,8 @@ static bool read_row(struct loader *loader, const struct yaml_node *row,
     uint32_t keys = table->key_count, first = table->is_series ? 1 : 0;
     uint32_t least = keys + 1 + first, most = least + (has_dates ? 2 : 0);
     if (row->count < least || row->count > most) {
-        bool may_be_dated = !table->is_series && !has_dates && row->count > least &&
-                            row->count <= least + 2;
+        bool may_be_dated =
+            !table->is_series && !has_dates && row->count > least && row->count <= least + 2;
         COMPLAIN(loader, row, "TABLE_ROW",
                  may_be_dated ? TEXT("with `dated: true` in the table, a row may say since when "
                                      "and until when it holds")

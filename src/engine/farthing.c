@@ -65,7 +65,8 @@ void handle_clear(struct farthing *farthing)
 /* Which limit it was, and twice as much: how much would do only a run that has it can tell. */
 static void tell_limit(struct farthing *farthing)
 {
-    static const char REACHED[] = "the memory limit is reached", MORE[] = "allow more with --memory";
+    static const char REACHED[] = "the memory limit is reached",
+                      MORE[] = "allow more with --memory";
     struct error *err = &farthing->err;
     const struct error was = *err;
     const char *at = strstr(was.message, REACHED);

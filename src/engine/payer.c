@@ -52,16 +52,15 @@ struct book_view payer_view(const struct run *run, const struct pricing *pricing
     const struct catalog *catalog = run->catalog;
     bool is_steady = !run->has_cuts && catalog->slot_clock_count == 0 &&
                      !catalog->has_meter_clocks && catalog->source_edge_count == 0;
-    return (struct book_view){.series = pricing->series,
-                              .catalog = catalog,
-                              .accounts = pricing->accounts,
-                              .payer = pricing->payer,
-                              .base = pricing->base,
-                              .cut = pricing->cut,
-                              .lends_at = run->has_cuts && pricing->cut.to > run->period.to
-                                              ? run->period.to
-                                              : 0,
-                              .steady = is_steady ? run->steady_payer : NULL};
+    return (struct book_view){
+        .series = pricing->series,
+        .catalog = catalog,
+        .accounts = pricing->accounts,
+        .payer = pricing->payer,
+        .base = pricing->base,
+        .cut = pricing->cut,
+        .lends_at = run->has_cuts && pricing->cut.to > run->period.to ? run->period.to : 0,
+        .steady = is_steady ? run->steady_payer : NULL};
 }
 
 bool payer_has_issued(const struct run *run, uint32_t payer)

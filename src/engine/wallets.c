@@ -469,8 +469,8 @@ static bool is_told(const struct run *run, const struct turn *turn, const bool *
                     uint32_t account)
 {
     const uint32_t payer = accounts_payer(run->accounts, account, turn->cut.to - 1);
-    return !has_failed[payer] && accounts_is_paid_by(run->accounts, run->catalog, account, payer,
-                                                     turn->cut.to - 1);
+    return !has_failed[payer] &&
+           accounts_is_paid_by(run->accounts, run->catalog, account, payer, turn->cut.to - 1);
 }
 
 /* Where nobody else was billed for an account, those that price its usage from then on know nothing

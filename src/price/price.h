@@ -166,8 +166,8 @@ static inline int bucket_state_compare(const struct bucket_state *a, const struc
 
 /* One step's work on one charge or bucket, for explain. Recorded only when asked for. */
 struct trace {
-    uint32_t row;    /* usage row, NONE */
-    uint32_t charge; /* the one it worked on or made; NONE: the bucket as a whole */
+    uint32_t row;                /* usage row, NONE */
+    uint32_t charge;             /* the one it worked on or made; NONE: the bucket as a whole */
     uint32_t made_from, made_to; /* of a bucket as a whole: the charges that were made of it */
     uint32_t account;
     const struct price *price;

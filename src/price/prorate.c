@@ -234,8 +234,8 @@ static struct parts paid_parts(struct work *work, const struct step *step,
                 (void)accounts_edge(accounts, work->catalog, charge->account, then, &next);
                 if (fixed_is_paid(work, at, charge->account, then, &contract, &level)) {
                     contract = contract_of_part(work, step, at, contract, level);
-                    parts.first = step->adjust.stub_back && contract != last ? parts.count
-                                                                             : parts.first;
+                    parts.first =
+                        step->adjust.stub_back && contract != last ? parts.count : parts.first;
                     last = contract;
                     add_part(work, &parts, (struct period){then, next < in.to ? next : in.to});
                 }

@@ -898,9 +898,7 @@ static bool is_curve(const struct step *step)
 enum status step_charge_f_before(const struct step *step, const struct bucket_state *state,
                                  struct dec *f, struct error *err)
 {
-    *f = !is_curve(step)                 ? state->x
-         : step->kind == STEP_DISCOUNT ? dec_negate(state->y)
-                                       : state->y;
+    *f = !is_curve(step) ? state->x : step->kind == STEP_DISCOUNT ? dec_negate(state->y) : state->y;
     return step->kind == STEP_BOUND ? dec_subtract(state->x, state->high, f, err) : OK;
 }
 

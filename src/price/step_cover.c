@@ -388,9 +388,8 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
 static bool is_left(const struct cover *cover, uint32_t row)
 {
     uint32_t charge = cover->rows[row].charge;
-    return charge != NONE &&
-           dec_compare(cover->work->charges[charge].quantity,
-                       cover->is_again ? DEC_ZERO : cover->rows[row].kept) > 0;
+    return charge != NONE && dec_compare(cover->work->charges[charge].quantity,
+                                         cover->is_again ? DEC_ZERO : cover->rows[row].kept) > 0;
 }
 
 /* The rows that are left go to the groups that may take them. */

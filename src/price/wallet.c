@@ -274,8 +274,8 @@ static const struct price *first_price(const struct work *work, const struct ste
     return found;
 }
 
-/* The SKU that a price's own wallet is of, whatever came to it first: a charge of a shared step, say,
- * which has none. */
+/* The SKU that a price's own wallet is of, whatever came to it first: a charge of a shared step,
+ * say, which has none. */
 static uint32_t sold_of(const struct charge *like)
 {
     const struct price *price = like->price;

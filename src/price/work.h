@@ -124,7 +124,7 @@ struct work {
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
 
-    bool is_by_line;  /* lines are rounded, and not their total alone */
+    bool is_by_line;    /* lines are rounded, and not their total alone */
     struct keys pieces; /* curves of what has no bucket: piece.c */
     struct piece_curve *piece_curves;
     uint32_t piece_curve_capacity;

@@ -297,7 +297,7 @@ static void keep_name(struct book *book, struct level *level)
 
 /* Goes on to an instant, and notes what the level is as its account leaves the payer. */
 static enum status pass(struct book *book, const struct book_view *view, struct level *level,
-                         instant to, struct error *err)
+                        instant to, struct error *err)
 {
     while (level->with_to <= to && level->with_to < INSTANT_MAX) { /* a bill may end there */
         const instant edge = level->with_to;

@@ -155,14 +155,13 @@ static void charges_the_same_in_any_order(void **)
                 size_t other = i + draw_below((uint32_t)(COUNT - i)), size = sizes[other];
                 sizes[other] = sizes[i];
                 sizes[i] = size;
-                void *at = size % 2 ? arena_alloc(&arena, size)
-                                    : arena_grow(&arena, arena_alloc(&arena, size / 4), size / 4,
-                                                 size, 1);
+                void *at =
+                    size % 2 ? arena_alloc(&arena, size)
+                             : arena_grow(&arena, arena_alloc(&arena, size / 4), size / 4, size, 1);
                 memset(at, 1, size);
             }
             charged = order == 0 ? arena_charged_bytes(&arena) : charged;
-            if (arena_charged_bytes(&arena) != charged ||
-                counted.held_bytes > charged + BLOCK) {
+            if (arena_charged_bytes(&arena) != charged || counted.held_bytes > charged + BLOCK) {
                 fail_msg("seed %llu: charged %zu and %zu, %zu held", (unsigned long long)seed,
                          charged, arena_charged_bytes(&arena), counted.held_bytes);
             }
