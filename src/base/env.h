@@ -104,6 +104,7 @@ struct env {
      * read at random, where finding the page costs as much as the memory behind it. */
     struct memory tables;
     size_t memory_limit_bytes; /* 0: none; of both */
+    size_t memory_asked_bytes; /* what it was made of, as who asked calls it; 0: not known */
     size_t (*memory_used_bytes)(struct env *);
 };
 

@@ -77,3 +77,16 @@ enum status fail_hint(struct error *err, const char *format, ...)
     va_end(args);
     return err->status;
 }
+
+enum status fail_memory(struct error *err, size_t limit_bytes, const char *during, const char *hint)
+{
+    const size_t mib = limit_bytes / (1024 * 1024);
+    if (mib > 0) {
+        (void)fail(err, ERR_LIMIT, "the memory limit of %zu MiB is reached%s", mib, during);
+        (void)fail_hint(err, "allow more with --memory, such as %zuMiB%s", 2 * mib, hint);
+    } else {
+        (void)fail(err, ERR_LIMIT, "the memory limit is reached%s", during);
+        (void)fail_hint(err, "allow more with --memory%s", hint);
+    }
+    return ERR_LIMIT;
+}

@@ -228,9 +228,8 @@ static void accept_work(void *argument, int index)
     jmp_buf recover;
     enum status status;
     if (ARENA_RECOVER(&worker->arena, recover)) {
-        status = fail(&worker->err, ERR_LIMIT,
-                      "the memory limit is reached while duplicates are looked for");
-        (void)fail_hint(&worker->err, "allow more with --memory");
+        status = fail_memory(&worker->err, run->env->memory_asked_bytes,
+                             " while duplicates are looked for", "");
     } else {
         worker->scratch.recover = worker->accept.undecided_arena.recover = &recover;
         status = accept_partitions(worker);

@@ -1009,8 +1009,7 @@ static enum status correct_guarded(struct correct *c, struct farthing_correction
 {
     jmp_buf recover;
     if (ARENA_RECOVER(c->arena, recover)) {
-        (void)fail(c->err, ERR_LIMIT, "the memory limit is reached");
-        return fail_hint(c->err, "allow more with --memory");
+        return fail_memory(c->err, c->env->memory_asked_bytes, "", "");
     }
     return correct_all(c, corrections);
 }

@@ -412,6 +412,7 @@ struct env *env_faulty_new(struct env *inner)
         .memory = {.allocate = allocate, .release = release, .resize = resize},
         .tables = {.allocate = allocate_table, .release = release_table},
         .memory_limit_bytes = inner->memory_limit_bytes,
+        .memory_asked_bytes = inner->memory_asked_bytes,
         .memory_used_bytes = memory_used_bytes,
     };
     return &faulty->env;

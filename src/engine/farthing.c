@@ -26,12 +26,14 @@ struct farthing *farthing_new(const struct farthing_config *config)
     }
     size_t limit = farthing->config.memory_bytes;
     limit = limit ? limit : MEMORY_DEFAULT_BYTES;
+    const size_t asked_bytes = limit;
     limit -= limit / OTHER_SHARE;
     farthing->env = env_posix_new(limit);
     if (!farthing->env) {
         free(farthing);
         return NULL;
     }
+    farthing->env->memory_asked_bytes = asked_bytes;
     arena_init(&farthing->arena, &farthing->env->memory, 0);
     farthing->arena.block_max_bytes = limit / BLOCK_SHARE;
     return farthing;
@@ -62,40 +64,8 @@ void handle_clear(struct farthing *farthing)
     arena_release(&farthing->arena);
 }
 
-/* Which limit it was, and twice as much: how much would do only a run that has it can tell. */
-static void tell_limit(struct farthing *farthing)
-{
-    static const char REACHED[] = "the memory limit is reached",
-                      MORE[] = "allow more with --memory";
-    struct error *err = &farthing->err;
-    const struct error was = *err;
-    const char *at = strstr(was.message, REACHED);
-    if (!at) {
-        return;
-    }
-    const char *hint = was.hint[0] ? was.hint : "allow more with --memory, or use fewer threads";
-    const size_t own_bytes = farthing->config.memory_bytes;
-    const size_t mib = (own_bytes ? own_bytes : MEMORY_DEFAULT_BYTES) / (1024 * 1024);
-    const bool is_known = mib > 0 && strncmp(hint, MORE, sizeof MORE - 1) == 0;
-    if (!is_known) {
-        (void)fail_hint(err, "%s", hint);
-        return;
-    }
-    (void)fail(err, ERR_LIMIT, "%.*sthe memory limit of %zu MiB is reached%s",
-               (int)(at - was.message), was.message, mib, at + sizeof REACHED - 1);
-    const char *rest = hint + sizeof MORE - 1;
-    if (strstr(rest, "MiB")) { /* it says how much */
-        (void)fail_hint(err, "%s", hint);
-    } else {
-        (void)fail_hint(err, "%s, such as %zuMiB%s", MORE, 2 * mib, rest);
-    }
-}
-
 enum farthing_status handle_status(struct farthing *farthing, enum status status)
 {
-    if (status == ERR_LIMIT) {
-        tell_limit(farthing);
-    }
     farthing->err.status = status;
     switch (status) {
     case OK:
@@ -117,9 +87,8 @@ enum farthing_status handle_status(struct farthing *farthing, enum status status
 
 enum farthing_status handle_no_memory(struct farthing *farthing)
 {
-    enum status status = fail(&farthing->err, ERR_LIMIT, "the memory limit is reached");
-    (void)fail_hint(&farthing->err, "allow more with --memory");
-    return handle_status(farthing, status);
+    return handle_status(farthing, fail_memory(&farthing->err, farthing->env->memory_asked_bytes, "",
+                                               ""));
 }
 
 bool handle_lacks(struct farthing *farthing, const char *what, bool is_there)

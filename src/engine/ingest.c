@@ -226,11 +226,10 @@ static void read_work(void *argument, int index)
     struct worker *worker = &run->workers[index];
     jmp_buf recover;
     if (ARENA_RECOVER(&worker->arena, recover)) {
-        enum status status =
-            fail(&worker->err, ERR_LIMIT, "the memory limit is reached while events are read");
-        (void)fail_hint(&worker->err, "allow more with --memory: accounts, resources and "
-                                      "dimension values are kept in memory");
-        worker_fail(worker, status);
+        worker_fail(worker, fail_memory(&worker->err, run->env->memory_asked_bytes,
+                                        " while events are read",
+                                        ": accounts, resources and dimension values are kept in "
+                                        "memory"));
     } else {
         worker->read.decoder_arena.recover = worker->read.meter_arena.recover = &recover;
         worker->read.segment_arena.recover = worker->read.header_arena.recover = &recover;

@@ -847,8 +847,8 @@ enum status carry_samples(struct run *run)
         }
         yyjson_doc *doc = yyjson_read(carried->raw.at, carried->raw.size, 0);
         if (!doc) {
-            status =
-                fail(run->err, ERR_LIMIT, "the memory limit is reached while the opening is read");
+            status = fail_memory(run->err, run->env->memory_asked_bytes,
+                                 " while the opening is read", "");
         } else if (!carry_line(run, writer, carried, yyjson_doc_get_root(doc))) {
             status = fail(run->err, ERR_INPUT, "%s: the state of a meter is not as a run writes it",
                           run->options->opening);

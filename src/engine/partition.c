@@ -382,8 +382,8 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
 
 enum status partition_fail_memory(struct worker *worker)
 {
-    (void)fail(&worker->err, ERR_LIMIT, "the memory limit is reached while bills are made");
-    return fail_hint(&worker->err, "allow more with --memory, or use fewer threads");
+    return fail_memory(&worker->err, worker->run->env->memory_asked_bytes, " while bills are made",
+                       ", or use fewer threads");
 }
 
 void partition_close(struct worker *worker, struct partition *partition)

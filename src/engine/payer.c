@@ -876,7 +876,7 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
         (void)fail(err, ERR_LIMIT,
                    "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
                    "allow more with --memory",
-                   total.count, run->room.asked_bytes >> 20);
+                   total.count, run->env->memory_asked_bytes >> 20);
     }
     return status;
 }
@@ -1188,11 +1188,11 @@ enum status payers_rehearse(struct run *run)
     arena_rewind(&worker->scratch, ARENA_EMPTY);
     arena_rewind(&worker->handed, ARENA_EMPTY);
     if (status == ERR_LIMIT || rehearsal.is_out) {
-        (void)fail(run->err, ERR_LIMIT,
-                   "the memory limit is reached while credits or gauges are followed that go "
-                   "along with accounts from payer to payer");
-        return fail_hint(run->err, "allow more with --memory, or bill turn by turn, each with the "
-                                   "closing of the one before as --opening");
+        return fail_memory(run->err, run->env->memory_asked_bytes,
+                           " while credits or gauges are followed that go along with accounts from "
+                           "payer to payer",
+                           ", or bill turn by turn, each with the closing of the one before as "
+                           "--opening");
     }
     if (status != OK) {
         *run->err = worker->err;

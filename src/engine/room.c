@@ -136,8 +136,7 @@ enum status room_divide(struct run *run, size_t opened_bytes)
                    least_of(threads, left / THREADS_LEFT_SHARE) + TEXT_BYTES +
                    run->workers[0].scratch.block_max_bytes;
     if (left < taken + LEAST_BYTES) {
-        (void)fail(run->err, ERR_LIMIT, "the memory limit is reached while bills are made");
-        return fail_hint(run->err, "allow more with --memory");
+        return fail_memory(run->err, run->env->memory_asked_bytes, " while bills are made", "");
     }
     run->room.payer_bytes = left - taken;
     return OK;

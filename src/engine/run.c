@@ -203,7 +203,7 @@ static enum status divide_books(struct run *run)
     size_t bytes = ((size_t)count + 1) * sizeof(uint32_t);
     uint32_t *weights = env->memory.allocate(&env->memory, bytes);
     if (!weights) {
-        return fail(run->err, ERR_LIMIT, "the memory limit is too small for this run");
+        return fail_memory(run->err, env->memory_asked_bytes, "", "");
     }
     memset(weights, 0, bytes);
     for (uint32_t i = 0; i < count; i++) {
@@ -582,13 +582,12 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
                                                 : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
     int threads_max = room_threads(env->memory_limit_bytes ? run->memory_bytes : SIZE_MAX);
     run->threads = run->threads > threads_max ? threads_max : run->threads;
-    run->room.asked_bytes = config->memory_bytes ? config->memory_bytes : run->memory_bytes;
     *summary = (struct farthing_summary){0};
     enum status status;
     if (ARENA_RECOVER(&run->arena, run->recover)) {
-        status = fail(err, ERR_LIMIT, "the memory limit is reached");
-        (void)fail_hint(err, "allow more with --memory: the catalog, accounts, the opening and "
-                             "bills that were issued are kept in memory");
+        status = fail_memory(err, env->memory_asked_bytes, "",
+                             ": the catalog, accounts, the opening and bills that were issued are "
+                             "kept in memory");
     } else {
         status = run_all(run, complaints, summary);
     }

@@ -207,7 +207,6 @@ struct run {
     size_t memory_bytes; /* that it may take */
     /* How that is divided: room.h. */
     struct {
-        size_t asked_bytes;          /* of the process, in all: for messages */
         size_t outer_bytes;          /* that who has begun the run holds */
         size_t loaded_bytes;         /* with that */
         size_t set_up_charged_bytes; /* what the run's arena was charged with by then */

@@ -70,10 +70,9 @@ static void give_chunk(struct spool *spool, void *chunk)
     }
 }
 
-static enum status no_memory(struct error *err)
+static enum status no_memory(const struct env *env, struct error *err)
 {
-    (void)fail(err, ERR_LIMIT, "the memory limit is too small for this run");
-    return fail_hint(err, "allow more with --memory, or use fewer threads");
+    return fail_memory(err, env->memory_asked_bytes, "", ", or use fewer threads");
 }
 
 /* ---- spools ---------------------------------------------------------------------------------- */
@@ -86,7 +85,7 @@ enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
     assert(SPOOL_CHUNK_BYTES % unit_bytes == 0);
     struct spool *spool = take_memory(env, sizeof *spool);
     if (!spool) {
-        return no_memory(err);
+        return no_memory(env, err);
     }
     *spool = (struct spool){.env = env,
                             .partitions = partitions,
@@ -101,7 +100,7 @@ enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
         }
         give_memory(env, spool->lists, partitions * sizeof *spool->lists);
         give_memory(env, spool, sizeof *spool);
-        return no_memory(err);
+        return no_memory(env, err);
     }
     memset(spool->lists, 0, partitions * sizeof *spool->lists);
     *out = spool;
@@ -154,7 +153,7 @@ enum status spool_writer_new(struct spool *spool, struct spool_writer **out, str
 {
     struct spool_writer *writer = take_memory(spool->env, sizeof *writer);
     if (!writer) {
-        return no_memory(err);
+        return no_memory(spool->env, err);
     }
     memset(writer, 0, sizeof *writer);
     writer->spool = spool;
@@ -260,7 +259,7 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
         spool->file_size += (uint64_t)chunk.count * spool->unit_bytes;
     }
     if (status == OK && !enter_chunk(spool, partition, chunk)) {
-        status = no_memory(&writer->err);
+        status = no_memory(spool->env, &writer->err);
         keep = false;
     }
     env->lock_give(env, spool->lock);
@@ -312,7 +311,7 @@ void *spool_add_chunk(struct spool_writer *writer, uint32_t partition, uint32_t 
     unsigned char *memory = open_chunk(spool);
     if (!memory) {
         writer->failed = true;
-        enum status status = no_memory(&writer->err);
+        enum status status = no_memory(spool->env, &writer->err);
         (void)status;
         return NULL;
     }
@@ -399,7 +398,7 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
         list->loaded = take_memory(env, list->count * sizeof *list->loaded);
     }
     if (!list->loaded) {
-        return no_memory(err);
+        return no_memory(spool->env, err);
     }
     loaded->chunks = list->loaded;
     for (uint32_t i = 0; i < list->count; i++) {
@@ -407,7 +406,7 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
         if (!chunk->memory) {
             void *room = take_chunk(spool);
             if (!room) {
-                return no_memory(err);
+                return no_memory(spool->env, err);
             }
             enum status status = spool_read(spool, partition, i, room, &loaded->chunks[i], err);
             if (status != OK) {

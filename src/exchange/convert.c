@@ -77,10 +77,8 @@ struct converter {
 
 static enum status lack_memory(const struct converter *c, struct error *err)
 {
-    enum status status = fail(err, ERR_LIMIT, "the memory limit is reached");
-    (void)fail_hint(err, "allow more with --memory%s",
-                    c->exporting ? "" : ": an import holds a block of events, most in 128MiB");
-    return status;
+    return fail_memory(err, c->env->memory_asked_bytes, "",
+                       c->exporting ? "" : ": an import holds a block of events, most in 128MiB");
 }
 
 /* ---- the output of two threads --------------------------------------------------------------- */

@@ -686,9 +686,9 @@ static enum status diff_guarded(struct diff *d, const char *a, const char *b)
 {
     jmp_buf recover;
     if (ARENA_RECOVER(d->arena, recover)) {
-        (void)fail(d->err, ERR_LIMIT, "the memory limit is reached");
-        return fail_hint(d->err, "allow more with --memory: what moved is kept in memory, and the "
-                                 "lines and usage of one payer at a time");
+        return fail_memory(d->err, d->sets.env->memory_asked_bytes, "",
+                           ": what moved is kept in memory, and the lines and usage of one payer "
+                           "at a time");
     }
     d->scratch.recover = &recover;
     return diff_all(d, a, b);

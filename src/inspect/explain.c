@@ -792,9 +792,9 @@ static enum status explain_guarded(struct explain *x, const char *out, const cha
 {
     struct run *run = x->run;
     if (ARENA_RECOVER(&run->arena, run->recover)) {
-        (void)fail(x->err, ERR_LIMIT, "the memory limit is reached");
-        return fail_hint(x->err, "allow more with --memory: explaining keeps the usage rows of the "
-                                 "payer and the traces of their steps");
+        return fail_memory(x->err, run->env->memory_asked_bytes, "",
+                           ": explaining keeps the usage rows of the payer and the traces of their "
+                           "steps");
     }
     run->series_arena.recover = x->scratch.recover = &run->recover;
     x->decoder_arena.recover = x->meter_arena.recover = &run->recover;

@@ -498,8 +498,7 @@ static enum status show_guarded(struct show *show, const char *out)
 {
     jmp_buf recover;
     if (ARENA_RECOVER(&show->farthing->arena, recover)) {
-        (void)fail(show->err, ERR_LIMIT, "the memory limit is reached");
-        return fail_hint(show->err, "allow more with --memory");
+        return fail_memory(show->err, show->farthing->env->memory_asked_bytes, "", "");
     }
     show->scratch.recover = &recover;
     return show_all(show, out);
