@@ -271,20 +271,23 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
     return OK;
 }
 
-/* Of a frozen cover parts become charges when all that the commitment takes of the row is known. */
+/* Of a frozen cover parts become charges when all that the commitment takes of the row is known.  In
+ * the row's list they are in the order of commitments, whenever they were taken: the events of a
+ * row that is covered whole are with the last one, in the next bill, too. */
 static enum status add_part(struct cover *cover, struct row *row,
                             const struct held_commitment *held, struct dec weight,
                             struct dec quantity, struct dec units, struct dec capacity)
 {
     struct work *work = cover->work;
     uint32_t index = (uint32_t)(held - work->commitments->items), *last = &row->part;
-    for (; *last != NONE; last = &cover->parts[*last].next) {
+    for (; *last != NONE && cover->parts[*last].held <= index; last = &cover->parts[*last].next) {
         struct part *part = &cover->parts[*last];
         if (part->held == index) {
             TRY(dec_add(part->quantity, quantity, &part->quantity, work->err));
             return dec_add(part->units, units, &part->units, work->err);
         }
     }
+    const uint32_t next = *last;
     *last = cover->part_count; /* before parts move */
     cover->parts = arena_room(work->arena, cover->parts, cover->part_count, &cover->part_capacity,
                               sizeof *cover->parts);
@@ -294,7 +297,7 @@ static enum status add_part(struct cover *cover, struct row *row,
                                                       .units = units,
                                                       .capacity = capacity,
                                                       .weight = weight,
-                                                      .next = NONE};
+                                                      .next = next};
     return OK;
 }
 
@@ -337,6 +340,7 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
 {
     struct work *work = cover->work;
     struct dec quantity = work->charges[row->charge].quantity, most, need, effective;
+    struct dec slack = DEC_ZERO;
     struct dec *past = cover->is_again ? past_left(cover, row, held) : NULL;
     if (cover->is_again && !past) {
         return OK;
@@ -348,11 +352,15 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
     }
     most = quantity;
     TRY(dec_multiply_round(quantity, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &need, work->err));
+    if (pass->whole || past) {
+        TRY(whole_slack(need, &slack, work->err));
+    }
     if (dec_compare(need, turn->left) > 0) {
         bool fits = false;
-        if (pass->whole && !past) {
+        if (pass->whole || past) { /* of what was billed another part may have been the last */
             TRY(fits_whole(need, turn->left, &fits, work->err));
-        } else {
+        }
+        if (!fits && (!pass->whole || past)) {
             TRY(dec_divide(turn->left, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &quantity,
                            work->err));
             quantity = dec_min(quantity, most);
@@ -368,10 +376,7 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
     if (past) {
         TRY(dec_subtract(*past, quantity, past, work->err));
     }
-    struct dec capacity = turn->terms->capacity, slack = DEC_ZERO;
-    if (pass->whole) {
-        TRY(whole_slack(need, &slack, work->err));
-    }
+    struct dec capacity = turn->terms->capacity;
     TRY(close_part(quantity, match->weight, need, slack, work->err));
     TRY(commitments_use(work, turn, need, &effective));
     struct charge *charge = &work->charges[row->charge];
@@ -545,13 +550,12 @@ static enum status share_units(struct cover *cover, const struct sort_key *order
     return OK;
 }
 
-/* The parts become charges, as they were taken. */
-static enum status make_parts(struct cover *cover)
+/* The parts of a row become charges. */
+static enum status make_parts(struct cover *cover, struct row *row)
 {
     struct work *work = cover->work;
-    for (uint32_t i = 0; i < cover->part_count; i++) {
+    for (uint32_t i = row->part; i != NONE; i = cover->parts[i].next) {
         struct part *part = &cover->parts[i];
-        struct row *row = &cover->rows[part->row];
         struct held_commitment *held = &work->commitments->items[part->held];
         const struct charge *charge = &work->charges[row->charge];
         const struct price *price = charge->price;
@@ -613,7 +617,9 @@ static enum status finish_parts(struct cover *cover)
         end = end_of_held(cover, order, i);
         TRY(share_units(cover, order, i, end));
     }
-    TRY(make_parts(cover));
+    for (uint32_t i = 0; i < cover->row_count; i++) {
+        TRY(make_parts(cover, &cover->rows[i]));
+    }
     for (uint32_t i = 0, end; i < count; i = end) {
         end = end_of_held(cover, order, i);
         TRY(share_cost(cover, order, i, end));
