@@ -992,7 +992,7 @@ const struct covered_before *bill_covered(struct arena *arena, const struct issu
             covered[(*count)++] = (struct covered_before){
                 .row = line_covered_row(arena, line->account, line->sku, line->dimensions,
                                         line->resource, line->step),
-                .at = line->from,
+                .span = {line->from, line->to},
                 .grant = line->grant,
                 .quantity = line->quantity,
             };

@@ -200,7 +200,7 @@ struct member_span {
  * bills, several. */
 struct covered_before {
     struct hash128 row; /* line_covered_row */
-    instant at;         /* start of its line */
+    struct period span; /* of its line */
     struct text grant;
     struct dec quantity;
 };

@@ -18,6 +18,7 @@
 /* What was covered of a row when it was billed: a list for each row and turn. */
 struct past {
     const struct text *grant;
+    struct period span; /* of the line that says it: of an hour, or of all of a bill */
     struct dec left;
     uint32_t next;
 };
@@ -73,13 +74,14 @@ static enum status add_past(struct cover *cover, uint32_t list, const struct cov
 {
     struct pasts *pasts = &cover->pasts;
     for (uint32_t i = pasts->first[list]; i != NONE; i = pasts->items[i].next) {
-        if (text_equal(*pasts->items[i].grant, before->grant)) {
+        if (text_equal(*pasts->items[i].grant, before->grant) &&
+            period_equal(pasts->items[i].span, before->span)) {
             return dec_add(pasts->items[i].left, before->quantity, &pasts->items[i].left,
                            cover->work->err);
         }
     }
     pasts->items[pasts->count] =
-        (struct past){&before->grant, before->quantity, pasts->first[list]};
+        (struct past){&before->grant, before->span, before->quantity, pasts->first[list]};
     pasts->first[list] = pasts->count++;
     return OK;
 }
@@ -113,7 +115,7 @@ static enum status find_pasts(struct cover *cover)
     pasts->first = arena_alloc(work->arena, pricing->covered_count * sizeof *pasts->first);
     for (uint32_t i = 0; i < pricing->covered_count; i++) {
         const struct covered_before *before = &pricing->covered[i];
-        struct period turn = turn_find(work, cover->step, NULL, pricing->payer, before->at);
+        struct period turn = turn_find(work, cover->step, NULL, pricing->payer, before->span.from);
         bool is_new;
         uint32_t list =
             keys_add(work->arena, &pasts->rows, past_key(before->row, turn.from), &is_new);
@@ -140,6 +142,14 @@ static uint32_t find_past(const struct cover *cover, uint32_t index, struct text
     arena_rewind(work->arena, mark);
     uint32_t list = keys_find(&cover->pasts.rows, past_key(row, cover->matching.time.from));
     return list == NONE ? NONE : cover->pasts.first[list];
+}
+
+/* Whether a line is of the row: in a turn of a day each hour may have one. */
+static bool is_of_row(const struct past *past, const struct charge *charge)
+{
+    const struct period slot = charge->span;
+    return past->span.from == slot.from ||
+           (past->span.from < slot.to && slot.from < past->span.to);
 }
 
 /* The commitment that bills call so pays for rows of that time. */
@@ -182,8 +192,10 @@ static enum status find_kept(struct cover *cover, uint32_t index, struct dec *ke
         uint32_t past = find_past(cover, index, step->name);
         for (; past != NONE; past = cover->pasts.items[past].next) {
             const struct past *item = &cover->pasts.items[past];
-            bool is;
-            TRY(is_held(cover, *item->grant, charge->at, &is));
+            bool is = false;
+            if (is_of_row(item, charge)) {
+                TRY(is_held(cover, *item->grant, charge->at, &is));
+            }
             if (is) {
                 TRY(dec_add(*kept, item->left, kept, work->err));
             }
@@ -196,10 +208,12 @@ static enum status find_kept(struct cover *cover, uint32_t index, struct dec *ke
 static struct dec *past_left(const struct cover *cover, const struct row *row,
                              const struct held_commitment *held)
 {
+    const struct charge *charge = &cover->work->charges[row->charge];
     for (uint32_t i = row->past; i != NONE; i = cover->pasts.items[i].next) {
         struct past *past = &cover->pasts.items[i];
-        if (text_equal(*past->grant, held->commitment->id)) {
-            return dec_sign(past->left) > 0 ? &past->left : NULL;
+        if (is_of_row(past, charge) && text_equal(*past->grant, held->commitment->id) &&
+            dec_sign(past->left) > 0) {
+            return &past->left;
         }
     }
     return NULL;
