@@ -173,7 +173,8 @@ static enum status is_held(struct cover *cover, struct text id, instant at, bool
 }
 
 /* What is billed as covered by frozen covers behind this one stays theirs: units that come free
- * here are for what nobody has covered.  What a convert or an aggregate makes is other units. */
+ * here are for what nobody has covered.  What a convert or an aggregate makes is other units, and
+ * of what is left here an allowance or a credit would have more than it had. */
 static enum status find_kept(struct cover *cover, uint32_t index, struct dec *kept)
 {
     struct work *work = cover->work;
@@ -183,7 +184,8 @@ static enum status find_kept(struct cover *cover, uint32_t index, struct dec *ke
     uint32_t i = price_step_after(price, charge->next_step);
     for (; cover->pasts.count > 0 && i < price->step_count; i = price_step_after(price, i)) {
         const struct step *step = &price->steps[i];
-        if (step->kind == STEP_CONVERT || step->kind == STEP_AGGREGATE) {
+        if (step->kind == STEP_CONVERT || step->kind == STEP_AGGREGATE ||
+            step->kind == STEP_ALLOWANCE || step->kind == STEP_CREDIT) {
             break;
         }
         if (step->kind != STEP_COVER || !step->cover.is_frozen) {
@@ -336,7 +338,7 @@ static enum status fits_whole(struct dec need, struct dec left, bool *fits, stru
 }
 
 /* A part that was the last of its turn when it was billed is so again: its quantity is rounded, so
- * its units lack a little. */
+ * its units lack a little.  What is so little is for nobody else: the next bill would not know. */
 static enum status take_rest(struct dec weight, struct dec left, struct dec *need,
                              struct error *err)
 {
@@ -384,7 +386,7 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
             return OK;
         }
         need = turn->left;
-    } else if (past) {
+    } else if (past || cover->step->cover.is_frozen) {
         TRY(take_rest(match->weight, turn->left, &need, work->err));
     }
     if (past) {
