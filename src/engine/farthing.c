@@ -87,8 +87,8 @@ enum farthing_status handle_status(struct farthing *farthing, enum status status
 
 enum farthing_status handle_no_memory(struct farthing *farthing)
 {
-    return handle_status(farthing, fail_memory(&farthing->err, farthing->env->memory_asked_bytes, "",
-                                               ""));
+    return handle_status(farthing,
+                         fail_memory(&farthing->err, farthing->env->memory_asked_bytes, "", ""));
 }
 
 bool handle_lacks(struct farthing *farthing, const char *what, bool is_there)

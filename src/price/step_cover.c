@@ -148,8 +148,7 @@ static uint32_t find_past(const struct cover *cover, uint32_t index, struct text
 static bool is_of_row(const struct past *past, const struct charge *charge)
 {
     const struct period slot = charge->span;
-    return past->span.from == slot.from ||
-           (past->span.from < slot.to && slot.from < past->span.to);
+    return past->span.from == slot.from || (past->span.from < slot.to && slot.from < past->span.to);
 }
 
 /* The commitment that bills call so pays for rows of that time. */
@@ -287,7 +286,7 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
     return OK;
 }
 
-/* Of a frozen cover parts become charges when all that the commitment takes of the row is known.  In
+/* Of a frozen cover parts become charges when all that the commitment takes of the row is known. In
  * the row's list they are in the order of commitments, whenever they were taken: the events of a
  * row that is covered whole are with the last one, in the next bill, too. */
 static enum status add_part(struct cover *cover, struct row *row,
