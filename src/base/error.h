@@ -39,11 +39,11 @@ enum status fail(struct error *err, enum status status, const char *format, ...)
 enum status fail_hint(struct error *err, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
 
-/* Fills *err (when not NULL): the limit of so many bytes (0: not known) is reached `during`, a clause
- * behind a space, or "".  The hint is to allow twice as much, since how much would do only a run
- * that has it can tell, and what comes behind that.  Returns ERR_LIMIT. */
-enum status fail_memory(struct error *err, size_t limit_bytes, const char *during, const char *hint)
-    __attribute__((cold));
+/* Fills *err (when not NULL): the limit of so many bytes (0: not known) is reached `during`, a
+ * clause behind a space, or "".  The hint is to allow twice as much, since how much would do only a
+ * run that has it can tell, and what comes behind that.  Returns ERR_LIMIT. */
+enum status fail_memory(struct error *err, size_t limit_bytes, const char *during,
+                        const char *hint) __attribute__((cold));
 
 /* As vsnprintf, for a line that a person reads: what came in from outside may break no line, be cut
  * in no character, and neither hide nor turn around what stands behind it (Trojan Source,

@@ -503,9 +503,8 @@ class ChargeSteps:
         if not earlier:
             return ZERO
         before = buckets[earlier[0]]
-        more = before["x"] + self.carried(earlier[0], row, step) - self.promised(*before["last"], earlier[0])
-        if "prepaid" in step.body:  # what was left
-            more = self.promised(*before["last"], earlier[0]) + self.carried(earlier[0], row, step) - before["x"]
+        above, came = before["x"] - self.promised(*before["last"], earlier[0]), self.carried(earlier[0], row, step)
+        more = came - above if "prepaid" in step.body else came + above  # what was left, or more than was promised
         return quantize(max(ZERO, more) * num(part))
 
     # ---- fee ----
