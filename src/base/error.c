@@ -90,3 +90,15 @@ enum status fail_memory(struct error *err, size_t limit_bytes, const char *durin
     }
     return ERR_LIMIT;
 }
+
+enum status fail_memory_at(struct error *err, const char *format, ...)
+{
+    char place[sizeof err->message / 2];
+    va_list args;
+    va_start(args, format);
+    message_format(place, sizeof place, format, args);
+    va_end(args);
+    (void)fail(err, ERR_LIMIT, "%s: the memory limit is reached", place);
+    (void)fail_hint(err, "allow more with --memory, or use fewer threads");
+    return ERR_LIMIT;
+}

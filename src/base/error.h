@@ -45,6 +45,10 @@ enum status fail_hint(struct error *err, const char *format, ...)
 enum status fail_memory(struct error *err, size_t limit_bytes, const char *during,
                         const char *hint) __attribute__((cold));
 
+/* As fail() with ERR_LIMIT, of a place ("a path", "gzip"): the memory limit is reached there. */
+enum status fail_memory_at(struct error *err, const char *format, ...)
+    __attribute__((cold, format(printf, 2, 3)));
+
 /* As vsnprintf, for a line that a person reads: what came in from outside may break no line, be cut
  * in no character, and neither hide nor turn around what stands behind it (Trojan Source,
  * CVE-2021-42574); what would is a question mark. */

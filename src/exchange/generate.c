@@ -1026,7 +1026,7 @@ enum status generate_run(struct env *env, const struct generate_options *options
     if (ARENA_RECOVER(&arena, recover)) {
         arena_release(&arena);
         output_abort(output);
-        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", options->folder);
+        return fail_memory_at(err, "%s", options->folder);
     }
     struct generator *generator = arena_calloc(&arena, 1, sizeof *generator);
     struct sink *sink = arena_calloc(&arena, 1, sizeof *sink);

@@ -190,7 +190,7 @@ static enum status look_over(struct output *output, struct error *err)
     const char *folder = output->folder;
     jmp_buf recover;
     if (ARENA_RECOVER(&output->arena, recover)) {
-        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
+        return fail_memory_at(err, "%s", folder);
     }
     TRY(env->folder_list(env, folder, &output->arena, &output->names, &output->name_count, err));
     bool is_welcome = output->options.replace || output->options.beside;
@@ -278,7 +278,7 @@ enum status output_open(struct env *env, const char *folder, const struct output
     struct output *made = take_memory(env, sizeof *made + folder_bytes);
     if (!made) {
         remove_folders(env, folder, missing);
-        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
+        return fail_memory_at(err, "%s", folder);
     }
     *made = (struct output){.env = env,
                             .options = *options,
@@ -343,14 +343,14 @@ enum status output_file_open(struct output *output, const char *name, struct out
     struct env *env = output->env;
     struct output_file *made = take_memory(env, sizeof *made);
     if (!made) {
-        return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
+        return fail_memory_at(err, "%s/%s", output->folder, name);
     }
     *made = (struct output_file){.output = output,
                                  .path_bytes = output->folder_bytes + strlen(name) + 64};
     made->path = take_memory(env, 3 * made->path_bytes);
     if (!made->path || !take_block(output, &made->filling)) {
         free_file(made);
-        return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
+        return fail_memory_at(err, "%s/%s", output->folder, name);
     }
     made->temporary_path = made->path + made->path_bytes;
     made->aside_path = made->temporary_path + made->path_bytes;
@@ -790,7 +790,7 @@ static enum status set_outdated_aside(struct output *output, struct error *err)
     size_t count;
     jmp_buf recover;
     if (ARENA_RECOVER(&output->arena, recover)) {
-        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", output->folder);
+        return fail_memory_at(err, "%s", output->folder);
     }
     TRY(output->env->folder_list(output->env, output->folder, &output->arena, &names, &count, err));
     for (size_t i = 0; i < count; i++) {

@@ -19,7 +19,7 @@ enum status feed_allocate(struct env *env, const char *path, size_t size_bytes, 
                           struct error *err)
 {
     *memory = env->memory.allocate(&env->memory, size_bytes);
-    return *memory ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
+    return *memory ? OK : fail_memory_at(err, "%s", path);
 }
 
 void feed_release(struct env *env, void *memory, size_t size_bytes)
@@ -137,7 +137,7 @@ enum status stream_open(struct env *env, const char *path, struct file *file, st
             made->zstd &&
             !ZSTD_isError(ZSTD_DCtx_setParameter(made->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX));
     }
-    return is_ready ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
+    return is_ready ? OK : fail_memory_at(err, "%s", path);
 }
 
 static void end_with_fault(struct stream *stream, enum refusal fault, const char *what,
@@ -200,7 +200,7 @@ static enum status inflate_some(struct stream *stream, char *out, size_t size, s
         stream->is_between = true;
         inflateReset(gzip);
     } else if (result == Z_MEM_ERROR) {
-        return fail(err, ERR_LIMIT, "gzip: the memory limit is reached");
+        return fail_memory_at(err, "gzip");
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
         end_with_fault(stream, REFUSE_ENCODING, "damaged, so what it gave may be altered",
                        gzip->msg ? gzip->msg : "");
@@ -221,7 +221,7 @@ static enum status unzstd_some(struct stream *stream, char *out, size_t size, si
     } else if (ZSTD_isError(result)) {
         ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
         if (code == ZSTD_error_memory_allocation) {
-            return fail(err, ERR_LIMIT, "zstd: the memory limit is reached");
+            return fail_memory_at(err, "zstd");
         }
         bool is_wide = code == ZSTD_error_frameParameter_windowTooLarge;
         end_with_fault(stream, REFUSE_ENCODING,
